@@ -1,0 +1,45 @@
+// treatment.h - what a class gets. Filled from the configuration, read-only on the lcores.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dataplane/policy/types.h"
+
+namespace mire::policy {
+
+inline constexpr uint32_t kHoldCapMs = 30'000;  // clients give up at 30 s (RFC 5321 4.5.3.2 grants 5 min; real ones do not wait)
+
+// A uniformly random hold; {0, 0}: none. min <= max <= kHoldCapMs.
+struct HoldRange {
+  uint16_t min_ms = 0;
+  uint16_t max_ms = 0;
+  friend constexpr bool operator==(HoldRange, HoldRange) noexcept = default;
+};
+
+enum class OnSyn : uint8_t { pass, drop, reset };
+enum class Withhold : uint8_t { none, banner };  // defer: comes with the next issue's room
+enum class OnEarlyTalk : uint8_t { count, reset };
+enum class OnPipelining : uint8_t { count, reset };
+
+struct Treatment {
+  OnSyn syn = OnSyn::pass;
+  Withhold withhold = Withhold::none;
+  OnEarlyTalk early_talk = OnEarlyTalk::reset;
+  OnPipelining pipelining = OnPipelining::count;
+  bool judged = true;     // false: exempt, no entry, no counting beyond the reason `exempt`
+  bool observe = false;   // judge and count, enforce nothing
+  HoldRange syn_ack;
+  HoldRange greeting;
+  uint32_t concurrent = 0;  // flows of one source at once; 0: no limit
+  uint32_t per_minute = 0;  // new flows of one source a minute; 0: no limit
+  friend constexpr bool operator==(const Treatment&, const Treatment&) noexcept = default;
+};
+
+using Treatments = std::array<Treatment, kClasses>;
+
+// The table of the design: exempt never judged, trusted and known at once, unknown 1 to 5 s, suspect SYN-ACK 0.2 to 0.9 s and 5 to 15 s
+// with 20 flows at once and 60 a minute, blocked dropped.
+[[nodiscard]] Treatments default_treatments() noexcept;
+
+}  // namespace mire::policy

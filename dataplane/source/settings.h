@@ -1,0 +1,40 @@
+// settings.h - one commit of the operator's, as the lcores see it: immutable, swapped by pointer.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "dataplane/base/time.h"
+#include "dataplane/policy/treatment.h"
+#include "dataplane/source/class_table.h"
+#include "dataplane/wire/address.h"
+
+namespace mire::source {
+
+struct AddressHash {
+  size_t operator()(const wire::Address&) const noexcept;
+};
+
+struct PenaltyRange {
+  Duration first = std::chrono::minutes{1};  // for the first offence; doubled for each further one
+  Duration most = std::chrono::hours{24};
+};
+
+struct Settings {
+  uint64_t generation = 0;  // of mired's commits; 0: built in
+  bool observe = false;     // the whole box
+  bool fail_closed = false; // for the eBPF programs; the lcores do not look at it
+  policy::Treatments treatments = policy::default_treatments();
+  PenaltyRange penalty;
+  ClassTable classes;
+  std::unordered_set<wire::Address, AddressHash> protect;  // empty: every lan address
+  // Servers that once offered PIPECONNECT: until when (our clock) an early EHLO to them is left to repetition rather than reset.
+  std::unordered_map<wire::Address, Time, AddressHash> early_hello_until;
+
+  [[nodiscard]] bool protects(const wire::Address& server) const noexcept {
+    return protect.empty() || protect.contains(server);
+  }
+};
+
+}  // namespace mire::source

@@ -1,0 +1,71 @@
+// address.h - an IP address of either family, a prefix, and the source that reputation is kept for.
+//
+// IPv4 is kept as IPv4-mapped IPv6 (RFC 4291 2.5.5.2), so that one type of 16 bytes serves both families.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "dataplane/wire/byteorder.h"
+
+namespace mire::wire {
+
+struct Address {
+  std::array<uint8_t, 16> bytes{};  // network byte order
+
+  static Address v4(be32 a) noexcept {
+    Address r;
+    r.bytes[10] = r.bytes[11] = 0xff;
+    std::memcpy(&r.bytes[12], &a.raw, 4);
+    return r;
+  }
+  static Address v4_at(const uint8_t* p) noexcept {
+    Address r;
+    r.bytes[10] = r.bytes[11] = 0xff;
+    std::memcpy(&r.bytes[12], p, 4);
+    return r;
+  }
+  static Address v6_at(const uint8_t* p) noexcept {
+    Address r;
+    std::memcpy(r.bytes.data(), p, 16);
+    return r;
+  }
+
+  [[nodiscard]] bool is_v4() const noexcept {
+    static constexpr uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return std::memcmp(bytes.data(), mapped, 12) == 0;
+  }
+  // The four bytes as they lie on the wire; only for IPv4.
+  [[nodiscard]] uint32_t v4_raw() const noexcept {
+    uint32_t v;
+    std::memcpy(&v, &bytes[12], 4);
+    return v;
+  }
+  friend bool operator==(const Address&, const Address&) noexcept = default;
+  friend auto operator<=>(const Address&, const Address&) noexcept = default;
+};
+
+// length counts within the family: 0..32 for IPv4, 0..128 for IPv6.
+struct Prefix {
+  Address address;  // bits beyond the length are zero
+  uint8_t length = 0;
+  [[nodiscard]] bool contains(const Address& a) const noexcept;
+  friend bool operator==(const Prefix&, const Prefix&) noexcept = default;
+};
+
+// The address with all bits beyond `length` (within its family) cleared.
+[[nodiscard]] Address masked(const Address&, unsigned length) noexcept;
+// The source of a client: IPv4 /32, IPv6 /64 (senders rotate within it).
+[[nodiscard]] Address source_of(const Address& client) noexcept;
+
+[[nodiscard]] std::optional<Address> parse_address(std::string_view);
+// "192.0.2.0/24", "2001:db8::/32", or an address alone (its full length). Host bits beyond the length: refused (nullopt).
+[[nodiscard]] std::optional<Prefix> parse_prefix(std::string_view);
+[[nodiscard]] std::string to_string(const Address&);
+[[nodiscard]] std::string to_string(const Prefix&);
+
+}  // namespace mire::wire
