@@ -16,15 +16,17 @@ enum class State : uint8_t {
   syn_seen,      // client's SYN forwarded
   syn_ack_held,  // the server's SYN-ACK is parked as numbers
   syn_ack_sent,  // SYN-ACK gone to the client; the handshake's ACK is awaited
-  waiting,       // established; no byte of the greeting has come
-  banner_held,   // the greeting, or its beginning, is parked
+  waiting,       // established, hold running; no byte of the greeting has come
+  banner_held,   // hold running; the greeting, or its beginning, is parked
+  due,           // established, hold over or none: the greeting passes as it comes
   greeted,       // some of the greeting has gone to the client, who has not spoken since
   talking,       // the client has spoken in turn
-  closing,       // FINs or an answered FIN; what remains is pleasantries
+  closing,       // a FIN has passed; what remains is pleasantries
+  finished,      // the client closed while held: we answered its FIN and reset the server
   tombstone,     // reset by us: its segments are dropped in both directions
   joined,        // first seen mid-stream: passed, never judged
 };
-inline constexpr size_t kStates = 11;
+inline constexpr size_t kStates = 13;
 
 // What becomes of the packet or the flow.
 enum class Verdict : uint8_t {
