@@ -1,0 +1,159 @@
+// layout.h - what lies in the memory that mired and the dataplane share, and what each message means.
+//
+// Purpose: one truth for both processes. Anything here that changes its size, order or meaning changes kLayoutVersion;
+// both ends compare version and sizes over the socket before they touch the memory. Refuses to know how rings move
+// (ring.h) and who listens where.
+//
+// The memory: one page of header, then for each lcore a ring up (dataplane to mired) and a ring down (mired to
+// dataplane). What concerns the whole box goes down in ring 0; the other down rings are for messages to a single lcore.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <variant>
+
+#include "dataplane/base/result.h"
+#include "dataplane/mailbox/flow_event.h"
+#include "dataplane/policy/treatment.h"
+#include "dataplane/policy/types.h"
+#include "dataplane/wire/address.h"
+
+namespace mire::mailbox {
+
+inline constexpr uint32_t kMagic = 0x6572694d;  // "Mire" in memory
+inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr unsigned kMaxLcores = 64;
+inline constexpr uint32_t kUpSlots = 4096;    // messages; a power of two
+inline constexpr uint32_t kDownSlots = 4096;  // messages; a power of two
+
+// Where the dataplane listens for mired, unless told otherwise.
+inline constexpr const char* kDefaultSocket = "/run/mire/dataplane.sock";
+
+// What a commit may hold. The dataplane refuses more: its memory is not mired's to fill.
+inline constexpr uint32_t kMaxClassPrefixes = 1u << 20;
+inline constexpr uint32_t kMaxProtected = 1u << 16;
+inline constexpr uint32_t kMaxEarlyHellos = 1u << 16;
+inline constexpr uint64_t kPenaltyCapMs = 30ull * 24 * 3600 * 1000;
+inline constexpr uint32_t kEarlyHelloCapSeconds = 30u * 24 * 3600;  // domain: 30 days after the first hiding
+inline constexpr uint32_t kFlowLimitCap = 1'000'000;                // concurrent and per minute
+
+// --- up: dataplane to mired
+// -------------------------------------------------------------------------------------------------
+
+enum class UpKind : uint8_t { flow_event = 1, applied, refused, lost };
+
+struct Applied {
+  uint64_t generation = 0;
+  friend bool operator==(const Applied&, const Applied&) = default;
+};
+struct Refused {
+  uint64_t generation = 0;
+  std::string text;  // one line; at most kRefusalText bytes cross
+  friend bool operator==(const Refused&, const Refused&) = default;
+};
+// Flow events that could not be reported: nobody was there, or a queue was full.
+struct Lost {
+  uint64_t count = 0;
+  friend bool operator==(const Lost&, const Lost&) = default;
+};
+using Up = std::variant<FlowEvent, Applied, Refused, Lost>;
+
+// --- down: mired to dataplane
+// -----------------------------------------------------------------------------------------------
+
+// A configuration is Begin, one Global, then any of the others in any order, then Commit: whole or not at all. Classes
+// without a ClassTreatment keep policy::default_treatments().
+enum class DownKind : uint8_t { begin = 1, global, treatment, protect, class_prefix, early_hello, commit };
+
+struct Begin {
+  uint64_t generation = 0;  // never 0
+  friend bool operator==(const Begin&, const Begin&) = default;
+};
+struct Global {
+  bool observe = false;
+  bool fail_closed = false;
+  uint64_t penalty_first_ms = 60'000;
+  uint64_t penalty_most_ms = 24ull * 3600 * 1000;
+  friend bool operator==(const Global&, const Global&) = default;
+};
+struct ClassTreatment {
+  policy::SourceClass source_class = policy::SourceClass::unknown;
+  policy::Treatment treatment;
+  friend bool operator==(const ClassTreatment&, const ClassTreatment&) = default;
+};
+struct Protect {
+  wire::Address server;
+  friend bool operator==(const Protect&, const Protect&) = default;
+};
+struct ClassPrefix {
+  wire::Prefix prefix;
+  policy::SourceClass source_class = policy::SourceClass::unknown;
+  friend bool operator==(const ClassPrefix&, const ClassPrefix&) = default;
+};
+// A server that offered PIPECONNECT not long ago. Seconds that remain, because the two processes share no wall clock.
+struct EarlyHello {
+  wire::Address server;
+  uint32_t remaining_seconds = 0;
+  friend bool operator==(const EarlyHello&, const EarlyHello&) = default;
+};
+struct Commit {
+  uint64_t generation = 0;
+  uint64_t messages = 0;  // between Begin and Commit, neither counted
+  friend bool operator==(const Commit&, const Commit&) = default;
+};
+using Down = std::variant<Begin, Global, ClassTreatment, Protect, ClassPrefix, EarlyHello, Commit>;
+
+// --- as they lie in memory
+// --------------------------------------------------------------------------------------------------
+
+struct alignas(64) UpMessage {
+  uint8_t kind = 0;
+  uint8_t zero[7] = {};
+  std::array<uint8_t, 184> body{};
+};
+struct alignas(64) DownMessage {
+  uint8_t kind = 0;
+  uint8_t zero[7] = {};
+  std::array<uint8_t, 120> body{};
+};
+static_assert(sizeof(UpMessage) == 192 && std::is_trivially_copyable_v<UpMessage>,
+              "three cache lines: part of kLayoutVersion");
+static_assert(sizeof(DownMessage) == 128 && std::is_trivially_copyable_v<DownMessage>,
+              "two cache lines: part of kLayoutVersion");
+
+inline constexpr size_t kRefusalText = 160;
+
+[[nodiscard]] UpMessage encode(const Up&) noexcept;
+[[nodiscard]] DownMessage encode(const Down&) noexcept;
+
+// The other process's bytes are hostile input: every enum, flag, length and number is checked, padding must be zero.
+// Decode a private copy, never the shared memory itself.
+[[nodiscard]] Result<Up> decode(const UpMessage&);
+[[nodiscard]] Result<Down> decode(const DownMessage&);
+
+// --- hello: each end sends one over the socket before anybody uses the memory
+// --------------------------------------------------
+
+struct Hello {
+  uint32_t magic = kMagic;
+  uint32_t layout_version = kLayoutVersion;
+  uint32_t hello_size = 0;
+  uint32_t lcores = 0;
+  uint32_t up_slots = kUpSlots;
+  uint32_t down_slots = kDownSlots;
+  uint32_t up_message_size = sizeof(UpMessage);
+  uint32_t down_message_size = sizeof(DownMessage);
+  uint64_t memory_size = 0;
+  uint32_t pid = 0;      // for people; never trusted
+  uint32_t refused = 0;  // 1: go away, another mired is connected
+};
+static_assert(sizeof(Hello) == 48 && std::is_trivially_copyable_v<Hello>);
+
+[[nodiscard]] Hello own_hello(unsigned lcores) noexcept;
+// Nothing wrong: the peer speaks this layout. `theirs` is a private copy of what arrived.
+[[nodiscard]] Status compare(const Hello& theirs, unsigned lcores);
+
+}  // namespace mire::mailbox
