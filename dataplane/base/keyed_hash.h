@@ -67,7 +67,8 @@ class KeyedHash {
     return v;
   }
   static uint64_t mix(uint64_t a, uint64_t b) noexcept {
-    const auto product = static_cast<unsigned __int128>(a ^ 0x9e3779b97f4a7c15ull) * (b | 1);
+    __extension__ using Wide = unsigned __int128;
+    const auto product = static_cast<Wide>(a ^ 0x9e3779b97f4a7c15ull) * (b | 1);
     return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
   }
 #endif

@@ -1,0 +1,125 @@
+#include "dataplane/flow/classify.h"
+
+namespace mire::flow {
+
+using policy::Event;
+using policy::State;
+using wire::SeqNo;
+
+namespace {
+
+struct Numbers {
+  SeqNo seq;
+  SeqNo end;  // behind the payload
+  SeqNo ack;
+  uint16_t payload;
+  bool fin;
+};
+
+// Before any byte of the greeting went out: only ACK = G is possible for one who plays fair.
+Event before_greeting(const State32& f, const Numbers& n) noexcept {
+  const SeqNo first = f.client_first();
+  if (n.ack > f.server_first()) return Event::ahead;
+  const bool fresh = n.payload != 0 && n.end > first;  // keepalives and probes lie below (RFC 9293 3.8.4, 3.8.6.1)
+  if (!fresh) {
+    if (n.fin && n.seq == first) return Event::fin;
+    return Event::nothing_new;
+  }
+  const uint32_t window = f.window() == 0 ? 1 : f.window();
+  if (n.seq - first >= static_cast<int32_t>(window) || n.ack < f.server_first()) return Event::outside;
+  return Event::early;
+}
+
+// Some of the greeting is on its way. One-sided on purpose: an early segment that was lost and is repeated after the greeting was
+// read acknowledges it then, and passes as polite.
+Event after_greeting(const State32& f, const Numbers& n) noexcept {
+  const SeqNo first = f.client_first();
+  const bool fresh = n.payload != 0 && n.end > first;
+  if (!fresh) {
+    if (n.ack > f.server_next()) return Event::ahead;
+    if (n.fin && n.seq == first) return Event::fin;
+    return Event::nothing_new;
+  }
+  if (n.ack > f.server_next()) return Event::ahead;
+  if (n.ack < f.server_first() || n.seq - first >= (1 << 30)) return Event::outside;
+  const bool read = f.has(kEndKnown) && n.ack >= f.greeting_end();
+  return read ? Event::speech : Event::early;
+}
+
+Event in_dialogue(const State32& f, const Numbers& n) noexcept {
+  if (n.fin) return Event::fin;
+  return n.payload != 0 && n.end > f.client_next() ? Event::speech : Event::nothing_new;
+}
+
+Event before_proof(const State32& f, const wire::Headers& h) noexcept {
+  const bool exact = f.state == State::syn_ack_sent && h.seq == f.client_first() && h.ack == f.server_first();
+  if (!exact) return h.payload_length != 0 ? Event::unproven_data : Event::unproven;
+  if (h.payload_length != 0) return Event::proof_with_data;
+  return (h.flags & wire::kFin) != 0 ? Event::proof_with_fin : Event::proof;
+}
+
+// The one number at which the client's RST is obeyed (RFC 5961 3.2): what the server has received from it.
+SeqNo exact_reset_number(const State32& f) noexcept {
+  return f.state == State::talking ? f.client_next() : f.client_first();
+}
+
+}  // namespace
+
+Event classify_client(const State32& f, const wire::Headers& h) noexcept {
+  if ((h.flags & wire::kRst) != 0) {
+    // Where we no longer follow the stream, the server's own judgement is all there is; the entry then ages out.
+    if (f.state == State::closing || f.state == State::joined) return Event::reset_inexact;
+    return h.seq == exact_reset_number(f) ? Event::reset : Event::reset_inexact;
+  }
+  if ((h.flags & wire::kSyn) != 0) {
+    // A SYN-ACK of a client (simultaneous open) acknowledges nothing that we forwarded: for the server to refuse.
+    if ((h.flags & wire::kAck) != 0) return Event::nothing_new;
+    return h.seq == f.client_isn ? Event::syn_repeated : Event::syn_other;
+  }
+  if ((h.flags & wire::kAck) == 0) return Event::outside;  // RFC 9293 3.10.7.4: every other segment has an ACK
+
+  const Numbers n{h.seq, h.seq + h.payload_length, h.ack, h.payload_length, (h.flags & wire::kFin) != 0};
+  switch (f.state) {
+    case State::syn_seen:
+    case State::syn_ack_held:
+    case State::syn_ack_sent:
+      return before_proof(f, h);
+    case State::waiting:
+    case State::banner_held:
+    case State::due:
+      return before_greeting(f, n);
+    case State::greeted: return after_greeting(f, n);
+    case State::talking: return in_dialogue(f, n);
+    case State::none:
+    case State::closing:
+    case State::finished:
+    case State::tombstone:
+    case State::joined:
+      break;
+  }
+  return n.fin ? Event::fin : Event::nothing_new;
+}
+
+Event classify_server(const State32& f, const wire::Headers& h, SeqNo expected) noexcept {
+  if ((h.flags & wire::kRst) != 0) return Event::server_reset;
+  if ((h.flags & wire::kSyn) != 0) {
+    if ((h.flags & wire::kAck) == 0) return Event::server_nothing_new;
+    if (h.ack != f.client_first()) return Event::syn_ack_other;
+    if (f.state == State::syn_seen) return Event::syn_ack;
+    if (f.state == State::syn_ack_held || f.state == State::syn_ack_sent)
+      return h.seq == f.server_isn ? Event::syn_ack_repeated : Event::syn_ack;  // a new cookie, a new request
+    return Event::syn_ack_repeated;
+  }
+  const bool reads_greeting = f.state == State::waiting || f.state == State::banner_held || f.state == State::due ||
+                              f.state == State::greeted;
+  if (h.payload_length != 0 && reads_greeting) {
+    const SeqNo end = h.seq + h.payload_length;
+    if (end <= expected) return Event::server_repeat;
+    if (h.seq <= expected) return Event::greeting_part;
+    return Event::server_data;
+  }
+  if ((h.flags & wire::kFin) != 0) return Event::server_fin;
+  return h.payload_length != 0 ? Event::server_data : Event::server_nothing_new;
+}
+
+}  // namespace mire::flow

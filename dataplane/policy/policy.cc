@@ -1,0 +1,349 @@
+#include "dataplane/policy/policy.h"
+
+namespace mire::policy {
+namespace {
+
+constexpr Step pass(State next, Reason reason) noexcept { return {next, Verdict::pass, reason}; }
+constexpr Step drop(State next, Reason reason) noexcept { return {next, Verdict::drop, reason}; }
+
+bool holds_syn_ack(const Treatment& t) noexcept { return t.judged && !t.observe && t.syn_ack.max_ms != 0; }
+
+// RFC 5321 4.3.1: a client waits for the greeting. One that does not is an early talker.
+Step early_talk(const Treatment& t) noexcept {
+  if (t.observe) return {State::talking, Verdict::count, Reason::early_talk_observed};
+  switch (t.early_talk) {
+    case OnEarlyTalk::count: return {State::talking, Verdict::count, Reason::early_talk_counted};
+    case OnEarlyTalk::reset: return {State::tombstone, Verdict::reset, Reason::early_talk};
+  }
+  return {State::talking, Verdict::count, Reason::early_talk_counted};
+}
+
+Step pipelined(const Treatment& t) noexcept {
+  if (!t.observe && t.pipelining == OnPipelining::reset)
+    return {State::tombstone, Verdict::reset, Reason::unsynchronised_pipelining};
+  return {State::talking, Verdict::count, Reason::unsynchronised_pipelining};
+}
+
+// A SYN-ACK of the server begins (or begins anew) a handshake, whatever the entry was: it answers a SYN only when its old
+// connection is gone (RFC 9293 3.10.7.4, RFC 5961 4.2).
+Step server_answers(const Treatment& t) noexcept {
+  if (holds_syn_ack(t)) return {State::syn_ack_held, Verdict::hold, Reason::syn_ack_held, t.syn_ack};
+  return pass(State::syn_ack_sent, Reason::handshake);
+}
+
+Step on_none(Event e, const Treatment& t) noexcept {
+  switch (e) {
+    case Event::syn:
+      if (!t.judged) return pass(State::none, Reason::exempt);
+      if (t.syn == OnSyn::pass) return pass(State::syn_seen, Reason::handshake);
+      if (t.observe) return {State::syn_seen, Verdict::count, Reason::blocked_observed};
+      if (t.syn == OnSyn::reset) return {State::none, Verdict::reset, Reason::blocked};
+      return drop(State::none, Reason::blocked);
+    case Event::syn_ack:
+    case Event::syn_ack_other:
+      if (!t.judged) return pass(State::none, Reason::exempt);
+      return server_answers(t);
+    // Adopted only once the server's segment was seen: a forged client segment creates nothing.
+    case Event::greeting_part:
+    case Event::greeting_end:
+    case Event::greeting_refusal:
+    case Event::greeting_unreadable:
+    case Event::server_repeat:
+    case Event::server_nothing_new:
+    case Event::server_data:
+      return pass(t.judged ? State::joined : State::none, t.judged ? Reason::joined_mid_stream : Reason::exempt);
+    case Event::syn_repeated:
+    case Event::syn_other:
+    case Event::proof:
+    case Event::proof_with_data:
+    case Event::proof_with_fin:
+    case Event::unproven:
+    case Event::unproven_data:
+    case Event::nothing_new:
+    case Event::early:
+    case Event::early_hello:
+    case Event::speech:
+    case Event::pipelined:
+    case Event::ahead:
+    case Event::outside:
+    case Event::fin:
+    case Event::reset:
+    case Event::reset_inexact:
+    case Event::syn_ack_repeated:
+    case Event::server_fin:
+    case Event::server_reset:
+    case Event::deadline:
+      return pass(State::none, Reason::no_entry);
+  }
+  return pass(State::none, Reason::no_entry);
+}
+
+// syn_seen, syn_ack_held, syn_ack_sent: nothing is proven, nothing is evidence.
+Step on_handshake(State s, Event e, const Treatment& t) noexcept {
+  switch (e) {
+    case Event::syn:
+    case Event::syn_repeated:
+    case Event::syn_other:
+      return pass(s, Reason::handshake);  // the server's SYN-ACK tells which one it took
+    case Event::syn_ack:
+    case Event::syn_ack_other:
+      if (s == State::syn_ack_held) return drop(s, Reason::repeated_while_held);  // the newest numbers are kept
+      return server_answers(t);
+    case Event::syn_ack_repeated:
+      if (s == State::syn_ack_held) return drop(s, Reason::repeated_while_held);
+      return pass(s, Reason::handshake);
+    case Event::proof:
+      if (s != State::syn_ack_sent) return drop(s, Reason::ahead_ack);
+      if (withholds(t)) return {State::waiting, Verdict::pass, Reason::handshake, t.greeting};
+      return pass(State::due, Reason::handshake);
+    case Event::proof_with_data:
+      if (s != State::syn_ack_sent) return drop(s, Reason::unproven_data);
+      return early_talk(t);
+    case Event::proof_with_fin:
+      if (s != State::syn_ack_sent) return drop(s, Reason::ahead_ack);
+      if (withholds(t)) return {State::finished, Verdict::finish, Reason::gave_up};
+      return pass(State::closing, Reason::no_data);
+    case Event::unproven:
+      return s == State::syn_ack_held ? drop(s, Reason::ahead_ack) : pass(s, Reason::handshake);
+    case Event::unproven_data:
+    case Event::early:
+    case Event::early_hello:
+    case Event::speech:
+    case Event::pipelined:
+      return drop(s, Reason::unproven_data);  // TCP repeats it after the handshake, where it can be judged
+    case Event::ahead: return drop(s, Reason::ahead_ack);
+    case Event::outside: return drop(s, Reason::outside_window);
+    case Event::reset: return pass(State::none, Reason::gave_up);
+    case Event::reset_inexact: return pass(s, Reason::inexact_reset);
+    case Event::server_reset: return pass(State::none, Reason::handshake);
+    case Event::deadline:
+      if (s == State::syn_ack_held) return {State::syn_ack_sent, Verdict::release, Reason::deadline};
+      return pass(s, Reason::handshake);
+    // We saw no proof and the server has one (a SYN cookie's ACK that went another way): not ours to judge.
+    case Event::greeting_part:
+    case Event::greeting_end:
+    case Event::greeting_refusal:
+    case Event::greeting_unreadable:
+    case Event::server_data:
+      return pass(State::joined, Reason::joined_mid_stream);
+    case Event::nothing_new:
+    case Event::fin:
+    case Event::server_repeat:
+    case Event::server_nothing_new:
+    case Event::server_fin:
+      return pass(s, Reason::handshake);
+  }
+  return pass(s, Reason::handshake);
+}
+
+// waiting, banner_held (hold running) and due (hold over or none): established, no byte of the greeting has gone out.
+Step on_unread(State s, Event e, const Treatment& t) noexcept {
+  const bool holding = s != State::due;
+  switch (e) {
+    case Event::early: return early_talk(t);
+    case Event::early_hello:
+      // Exim's PIPECONNECT: it was promised once. TCP repeats the bytes after the greeting.
+      if (t.observe || t.early_talk == OnEarlyTalk::count) return early_talk(t);
+      return drop(s, Reason::early_hello);
+    case Event::ahead: return drop(s, Reason::ahead_ack);
+    case Event::outside: return drop(s, Reason::outside_window);
+    case Event::fin:
+      if (holding) return {State::finished, Verdict::finish, Reason::gave_up};
+      return pass(State::closing, Reason::no_data);
+    case Event::reset: return pass(State::none, holding ? Reason::gave_up : Reason::no_data);
+    case Event::reset_inexact: return pass(s, Reason::inexact_reset);
+    case Event::greeting_part:
+      if (holding) return {State::banner_held, Verdict::hold, Reason::greeting_held};
+      return pass(State::greeted, withholds(t) ? Reason::hold_over : Reason::no_hold);
+    case Event::greeting_end:
+      if (holding) return {State::banner_held, Verdict::hold, Reason::greeting_held};
+      return pass(State::greeted, withholds(t) ? Reason::hold_over : Reason::no_hold);
+    // RFC 5321 3.1: the server itself refuses. Nothing is left to protect, and it wants its process back.
+    case Event::greeting_refusal: return pass(State::talking, Reason::greeting_refused);
+    case Event::greeting_unreadable: return pass(State::talking, Reason::greeting_unjudged);
+    case Event::server_repeat:
+      if (s == State::banner_held) return drop(s, Reason::repeated_while_held);
+      return pass(s, Reason::nothing_new);
+    case Event::server_data:  // out of order: the gap comes first
+      return holding ? drop(s, Reason::repeated_while_held) : pass(s, Reason::nothing_new);
+    case Event::server_fin:
+      if (s == State::banner_held) return {s, Verdict::hold, Reason::greeting_held};  // waits behind the greeting
+      return pass(State::closing, Reason::closing);
+    case Event::server_reset: return pass(State::none, Reason::closing);
+    case Event::deadline:
+      if (s == State::banner_held) return {State::greeted, Verdict::release, Reason::deadline};
+      return pass(State::due, Reason::hold_over);
+    case Event::syn_ack_other: return server_answers(t);
+    case Event::speech:      // cannot be: nothing went out that could have been read
+    case Event::pipelined:
+      return early_talk(t);
+    case Event::syn:
+    case Event::syn_repeated:
+    case Event::syn_other:
+    case Event::proof:
+    case Event::proof_with_data:
+    case Event::proof_with_fin:
+    case Event::unproven:
+    case Event::unproven_data:
+    case Event::nothing_new:
+    case Event::syn_ack:
+    case Event::syn_ack_repeated:
+    case Event::server_nothing_new:
+      return pass(s, Reason::nothing_new);
+  }
+  return pass(s, Reason::nothing_new);
+}
+
+Step on_greeted(Event e, const Treatment& t) noexcept {
+  constexpr State s = State::greeted;
+  switch (e) {
+    case Event::early:
+    case Event::early_hello:
+      return early_talk(t);
+    case Event::speech: return pass(State::talking, Reason::in_dialogue);
+    case Event::pipelined: return pipelined(t);
+    case Event::ahead: return pass(s, Reason::ahead_ack);        // for the server to refuse
+    case Event::outside: return pass(s, Reason::outside_window);  // likewise
+    case Event::fin: return pass(State::closing, Reason::no_data);
+    case Event::reset: return pass(State::none, Reason::no_data);
+    case Event::reset_inexact: return pass(s, Reason::inexact_reset);
+    case Event::greeting_refusal: return pass(State::talking, Reason::greeting_refused);
+    case Event::greeting_unreadable: return pass(State::talking, Reason::greeting_unjudged);
+    case Event::server_fin: return pass(State::closing, Reason::closing);
+    case Event::server_reset: return pass(State::none, Reason::closing);
+    case Event::syn_ack_other: return server_answers(t);
+    case Event::greeting_part:
+    case Event::greeting_end:
+    case Event::server_repeat:
+    case Event::server_data:
+      return pass(s, Reason::in_dialogue);
+    case Event::syn:
+    case Event::syn_repeated:
+    case Event::syn_other:
+    case Event::proof:
+    case Event::proof_with_data:
+    case Event::proof_with_fin:
+    case Event::unproven:
+    case Event::unproven_data:
+    case Event::nothing_new:
+    case Event::syn_ack:
+    case Event::syn_ack_repeated:
+    case Event::server_nothing_new:
+    case Event::deadline:
+      return pass(s, Reason::nothing_new);
+  }
+  return pass(s, Reason::nothing_new);
+}
+
+Step on_talking(Event e, const Treatment& t) noexcept {
+  constexpr State s = State::talking;
+  switch (e) {
+    case Event::pipelined: return pipelined(t);
+    case Event::fin:
+    case Event::server_fin:
+      return pass(State::closing, Reason::closing);
+    case Event::reset:
+    case Event::server_reset:
+      return pass(State::none, Reason::closing);
+    case Event::reset_inexact: return pass(s, Reason::inexact_reset);
+    case Event::syn_ack_other: return server_answers(t);
+    case Event::nothing_new:
+    case Event::server_nothing_new:
+      return pass(s, Reason::nothing_new);
+    case Event::syn:
+    case Event::syn_repeated:
+    case Event::syn_other:
+    case Event::proof:
+    case Event::proof_with_data:
+    case Event::proof_with_fin:
+    case Event::unproven:
+    case Event::unproven_data:
+    case Event::early:
+    case Event::early_hello:
+    case Event::speech:
+    case Event::ahead:
+    case Event::outside:
+    case Event::syn_ack:
+    case Event::syn_ack_repeated:
+    case Event::greeting_part:
+    case Event::greeting_end:
+    case Event::greeting_refusal:
+    case Event::greeting_unreadable:
+    case Event::server_repeat:
+    case Event::server_data:
+    case Event::deadline:
+      return pass(s, Reason::in_dialogue);
+  }
+  return pass(s, Reason::in_dialogue);
+}
+
+bool is_new_syn(Event e) noexcept { return e == Event::syn || e == Event::syn_other || e == Event::syn_repeated; }
+
+// closing, joined: everything passes until a RST ends it or the server begins anew.
+Step on_passing(State s, Reason reason, Event e, const Treatment& t) noexcept {
+  if (e == Event::syn_ack_other) return server_answers(t);
+  if (e == Event::reset || e == Event::server_reset) return pass(State::none, reason);
+  if (s == State::joined && (e == Event::fin || e == Event::server_fin)) return pass(State::closing, Reason::closing);
+  return pass(s, reason);
+}
+
+// finished: the client's FIN was answered by us and the server was reset.
+Step on_finished(Event e, const Treatment& t) noexcept {
+  constexpr State s = State::finished;
+  if (e == Event::syn_ack_other) return server_answers(t);
+  if (is_new_syn(e)) return pass(s, Reason::handshake);
+  if (e == Event::fin || e == Event::proof_with_fin) return {s, Verdict::finish, Reason::gave_up};
+  if (e == Event::reset) return drop(State::none, Reason::gave_up);
+  return drop(s, Reason::gave_up);
+}
+
+Step on_tombstone(Event e, const Treatment& t) noexcept {
+  if (e == Event::syn_ack_other) return server_answers(t);
+  if (is_new_syn(e)) return pass(State::tombstone, Reason::handshake);
+  return drop(State::tombstone, Reason::tombstone);
+}
+
+}  // namespace
+
+Step step(State s, Event e, const Treatment& t) noexcept {
+  switch (s) {
+    case State::none: return on_none(e, t);
+    case State::syn_seen:
+    case State::syn_ack_held:
+    case State::syn_ack_sent:
+      return on_handshake(s, e, t);
+    case State::waiting:
+    case State::banner_held:
+    case State::due:
+      return on_unread(s, e, t);
+    case State::greeted: return on_greeted(e, t);
+    case State::talking: return on_talking(e, t);
+    case State::closing: return on_passing(s, Reason::closing, e, t);
+    case State::finished: return on_finished(e, t);
+    case State::tombstone: return on_tombstone(e, t);
+    // We restarted, or one direction goes elsewhere; not the client's fault.
+    case State::joined: return on_passing(s, Reason::joined_mid_stream, e, t);
+  }
+  return pass(State::joined, Reason::joined_mid_stream);
+}
+
+Treatments default_treatments() noexcept {
+  Treatments t{};
+  auto& exempt = t[static_cast<size_t>(SourceClass::exempt)];
+  exempt.judged = false;
+  exempt.early_talk = OnEarlyTalk::count;
+  t[static_cast<size_t>(SourceClass::trusted)].early_talk = OnEarlyTalk::count;
+  auto& unknown = t[static_cast<size_t>(SourceClass::unknown)];
+  unknown.withhold = Withhold::banner;
+  unknown.greeting = {1000, 5000};
+  auto& suspect = t[static_cast<size_t>(SourceClass::suspect)];
+  suspect.withhold = Withhold::banner;
+  suspect.syn_ack = {200, 900};
+  suspect.greeting = {5000, 15000};
+  suspect.concurrent = 20;
+  suspect.per_minute = 60;
+  t[static_cast<size_t>(SourceClass::blocked)].syn = OnSyn::drop;
+  return t;
+}
+
+}  // namespace mire::policy
