@@ -28,7 +28,7 @@ struct FlowEvent {
   uint8_t lcore = 0;
   uint8_t padding[3] = {};
   uint32_t accepted = 0;  // messages that the server accepted on this flow (with the event that ends it)
-  std::array<uint8_t, 40> first_bytes{};  // what an early talker said
+  std::array<uint8_t, 52> first_bytes{};  // what an early talker said
 };
 
 static_assert(sizeof(FlowEvent) == 128,
