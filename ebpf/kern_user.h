@@ -1,7 +1,8 @@
 /* kern_user.h - the one truth of what the eBPF programs and the userspace share.
  *
- * Compiled as C for the kernel and as C++ for the loader and the dataplane. Names of maps carry the layout's version: an old map that
- * is still held by an old program is never misread. Everything is in host byte order unless a name says be. */
+ * Compiled as C for the kernel and as C++ for the loader and the dataplane. Names of maps carry the layout's version:
+ * an old map that is still held by an old program is never misread. Everything is in host byte order unless a name says
+ * be. */
 #ifndef MIRE_EBPF_KERN_USER_H
 #define MIRE_EBPF_KERN_USER_H
 
@@ -11,21 +12,26 @@
 #define MIRE_MAX_QUEUES 64u
 #define MIRE_HEARTBEAT_STALE_NS 1000000000ull /* a dataplane silent for longer counts as dead */
 
-/* Array map "mire_state_v1", one element, BPF_F_MMAPABLE: the dataplane writes it without a system call. */
+/* Array map "mire_state_v1", one element, BPF_F_MMAPABLE: the dataplane writes it without a system call. What every
+ * frame reads stands in the first cache line, apart from what lcores and programs write. Either side looks at layout
+ * first. */
 struct mire_state {
-  __u32 layout;       /* MIRE_LAYOUT */
-  __u32 wan_ifindex;
+  __u32 layout;      /* MIRE_LAYOUT */
+  __u32 wan_ifindex; /* 0: not configured, the programs pass every frame up */
   __u32 lan_ifindex;
-  __u32 fail_closed;  /* 1: TCP/25 is dropped while nobody judges it */
-  __u32 ready;        /* 1: somebody judges; 0: redirect everything (but see fail_closed) */
-  __u32 via_user;     /* 1: a port cannot be redirected to (no ndo_xdp_xmit): hand every frame to the XSK */
-  __u32 largest_frame; /* bytes an XSK takes; larger TCP/25 frames are redirected unread and counted */
-  __u32 reserved;
-  __u64 bypass_epoch; /* grows whenever TCP/25 is redirected past the dataplane for want of somebody at the XSK */
-  __u64 heartbeat_ns[MIRE_MAX_QUEUES]; /* CLOCK_MONOTONIC, by receive queue, written by its lcore */
+  __u32 fail_closed;   /* 1: TCP/25 is dropped while nobody judges it */
+  __u32 ready;         /* 1: somebody judges; 0: redirect everything (but see fail_closed) */
+  __u32 via_user;      /* 1: a port cannot be redirected to (no ndo_xdp_xmit): hand every frame to the XSK */
+  __u32 linear_only;   /* 1: a port takes no redirected frame of several buffers: pass those up to bypass at tc */
+  __u32 largest_frame; /* bytes an XSK takes, 0: any; larger TCP/25 frames are redirected unread and counted */
+  __u32 reserved[8];
+  __u64 bypass_epoch; /* grows whenever TCP/25 goes past the dataplane for want of somebody at the XSK */
+  __u64 reserved_epoch[7];
+  __u64 heartbeat_ns[MIRE_MAX_QUEUES]; /* CLOCK_MONOTONIC, by receive queue, written by its lcore; one queue, one lcore
+                                          for both ports */
 };
 
-/* Per-CPU array map "mire_counts_v1": frames, index = reason * 2 + side (0: came in by wan, 1: by lan). */
+/* Per-CPU array map "mire_counts_v1", __u64: frames, index = reason * 2 + side (0: came in by wan, 1: by lan). */
 enum mire_count {
   MIRE_COUNT_REDIRECTED,     /* not ours: redirected to the other port */
   MIRE_COUNT_TO_XSK,         /* handed to the dataplane */
@@ -40,11 +46,15 @@ enum mire_count {
 
 #define MIRE_STATE_MAP "mire_state_v1"
 #define MIRE_COUNTS_MAP "mire_counts_v1"
+#define MIRE_STEER_PROGRAM "mire_steer"   /* XDP: names that tell our programs from others'; at most 15 characters */
+#define MIRE_BYPASS_PROGRAM "mire_bypass" /* tc ingress */
 
 #ifdef __cplusplus
-static_assert(sizeof(struct mire_state) == 40 + 8 * MIRE_MAX_QUEUES, "shared layout: change MIRE_LAYOUT and the map names with it");
+static_assert(sizeof(struct mire_state) == 128 + 8 * MIRE_MAX_QUEUES,
+              "shared layout: change MIRE_LAYOUT and the map names with it");
 #else
-_Static_assert(sizeof(struct mire_state) == 40 + 8 * MIRE_MAX_QUEUES, "shared layout: change MIRE_LAYOUT and the map names with it");
+_Static_assert(sizeof(struct mire_state) == 128 + 8 * MIRE_MAX_QUEUES,
+               "shared layout: change MIRE_LAYOUT and the map names with it");
 #endif
 
 #endif

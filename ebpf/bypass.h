@@ -1,0 +1,27 @@
+// bypass.h - the program at tc ingress that closes the wire whenever no XDP program does.
+//
+// Attached to both ports before anything else and detached last, it makes starting, stopping, killing and upgrading a
+// dataplane a matter of the dataplane alone. It owns the shared maps (wire_state.h). Knows nothing of processes.
+#pragma once
+
+#include "dataplane/base/result.h"
+#include "ebpf/wire_state.h"
+
+namespace mire::ebpf {
+
+// Closes the wire between two ports. Idempotent: an attached bypass of the same layout and ports keeps its maps, and
+// with them a running dataplane; its program is replaced in one step, so that an upgrade loses no frame. Fails, with
+// nothing changed, if a port is missing, is wired to another port already, carries somebody else's program in our
+// place, or if a privilege is lacking.
+Result<WireState> attach_bypass(const PortNames&, FailMode);
+
+// Opens the wire. Ports without our bypass are left alone. `remove_qdisc` names the ports whose clsact was ours.
+struct MadeQdisc {
+  bool wan = false;
+  bool lan = false;
+};
+Status detach_bypass(const PortNames&, MadeQdisc remove_qdisc);
+
+[[nodiscard]] bool bypass_attached(const std::string& port);
+
+}  // namespace mire::ebpf
