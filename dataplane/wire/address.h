@@ -60,10 +60,17 @@ struct Prefix {
 // The address with all bits beyond `length` (within its family) cleared.
 [[nodiscard]] Address masked(const Address&, unsigned length) noexcept;
 // The source of a client: IPv4 /32, IPv6 /64 (senders rotate within it).
-[[nodiscard]] Address source_of(const Address& client) noexcept;
+[[nodiscard]] inline Address source_of(const Address& client) noexcept {
+  Address source = client;
+  if (!client.is_v4()) {
+    std::memset(&source.bytes[8], 0, 8);
+  }
+  return source;
+}
 
 [[nodiscard]] std::optional<Address> parse_address(std::string_view);
-// "192.0.2.0/24", "2001:db8::/32", or an address alone (its full length). Host bits beyond the length: refused (nullopt).
+// "192.0.2.0/24", "2001:db8::/32", or an address alone (its full length). Host bits beyond the length: refused
+// (nullopt).
 [[nodiscard]] std::optional<Prefix> parse_prefix(std::string_view);
 [[nodiscard]] std::string to_string(const Address&);
 [[nodiscard]] std::string to_string(const Prefix&);

@@ -30,7 +30,7 @@ struct Timestamps {
 
 struct Segment {
   LinkHeader link;
-  Address source;       // both of one family
+  Address source;  // both of one family
   Address destination;
   uint16_t source_port = 0;
   uint16_t destination_port = 0;
@@ -44,11 +44,12 @@ struct Segment {
   std::span<const uint8_t> payload{};
 };
 
-// Bytes that craft() will write: link, IP and TCP headers, options, payload. Frames below 60 bytes are padded to 60 with zeros.
+// Bytes that craft() will write: link, IP and TCP headers, options, payload. Frames below 60 bytes are padded to 60
+// with zeros.
 [[nodiscard]] size_t crafted_size(const Segment&) noexcept;
 
-// Writes the frame: IPv4 with DF set and id 0 (RFC 6864 4.1), IPv6 with flow label 0; checksums right. Returns its length, or 0 if `room`
-// is too small (nothing is written then).
+// Writes the frame: IPv4 with DF set and id 0 (RFC 6864 4.1), IPv6 with flow label 0; checksums right. Returns its
+// length, or 0 if `room` is too small (nothing is written then).
 [[nodiscard]] size_t craft(const Segment&, std::span<uint8_t> room) noexcept;
 
 }  // namespace mire::wire

@@ -1,7 +1,8 @@
 // options.h - TCP options: read once, blanked or clamped in place.
 //
-// Assumes Headers from parse() with kind == tcp for exactly this frame. Every edit keeps the TCP checksum (and, where lengths change,
-// the IPv4 header checksum) correct by RFC 1624 if it was correct before, and leaves it incorrect if it was not.
+// Assumes Headers from parse() with kind == tcp for exactly this frame. Every edit keeps the TCP checksum (and, where
+// lengths change, the IPv4 header checksum) correct by RFC 1624 if it was correct before, and leaves it incorrect if it
+// was not.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 namespace mire::wire {
 
 struct TcpOptions {
-  bool well_formed = true;      // false: a length that runs out of the header; what was read before it is kept
+  bool well_formed = true;  // false: a length that runs out of the header; what was read before it is kept
   bool has_mss = false;
   bool has_window_scale = false;
   bool sack_permitted = false;
@@ -34,11 +35,13 @@ bool blank_fast_open_and_multipath(std::span<uint8_t> frame, const Headers&) noe
 // Lowers the MSS option to at most `mss`; a SYN without one is left alone. True if it was lowered.
 bool clamp_mss(std::span<uint8_t> frame, const Headers&, uint16_t mss) noexcept;
 
-// Cuts the TCP payload off: IP length and checksums corrected, Headers updated. Returns the frame's new length in bytes.
-// The FIN flag goes too, for it lies behind the payload in sequence space.
+// Cuts the TCP payload off: IP length and checksums corrected, Headers updated. Returns the frame's new length in
+// bytes. The FIN flag goes too, for it lies behind the payload in sequence space.
 [[nodiscard]] uint16_t trim_payload(std::span<uint8_t> frame, Headers&) noexcept;
 
-// Overwrites payload bytes at `offset` within the payload by `bytes`, keeping the checksum. Needs offset + bytes.size() <= payload_length.
-void overwrite_payload(std::span<uint8_t> frame, const Headers&, uint16_t offset, std::span<const uint8_t> bytes) noexcept;
+// Overwrites payload bytes at `offset` within the payload by `bytes`, keeping the checksum. Needs offset + bytes.size()
+// <= payload_length.
+void overwrite_payload(std::span<uint8_t> frame, const Headers&, uint16_t offset,
+                       std::span<const uint8_t> bytes) noexcept;
 
 }  // namespace mire::wire
