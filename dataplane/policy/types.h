@@ -100,6 +100,7 @@ inline constexpr size_t kVerdicts = 7;
   X(calendar_full, "no calendar chunk: passed without a hold")                                           \
   X(no_buffer, "no packet buffer for a frame of our own")                                                \
   X(reflection_bound, "reply to an unproven source withheld: rate bound")                                \
+  X(reordered_reply, "EHLO reply out of order: left to repetition")                                   \
   X(dialogue_lost, "gap in a dialogue: pipelining no longer judged")                                     \
   X(malformed, "frame with impossible lengths")                                                          \
   X(fragment, "IP fragment of TCP")                                                                      \

@@ -5,6 +5,7 @@
 // thread; read-only once it is part of Settings.
 #pragma once
 
+#include <array>
 #include <bitset>
 #include <cstdint>
 #include <optional>

@@ -1,0 +1,142 @@
+// flow_table.h - all flows of one lcore: both families behind one handle, the unproven ones on a leash.
+//
+// Purpose: look-up in bursts, creation, removal. It decides nothing about a flow but which unproven one gives way. Sizes are fixed; full is
+// an answer. Assumes: one thread. Cost: bucket_table.h.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/flow/record.h"
+#include "dataplane/wire/address.h"
+
+namespace mire::flow {
+
+// A flow's place in its table; the top bit tells the family. Valid until erase().
+using Handle = uint32_t;
+inline constexpr Handle kNoFlow = 0xffffffff;
+
+struct FlowId {
+  wire::Address client;
+  uint16_t port = 0;    // client's, host byte order
+  uint16_t server = 0;  // endpoint number
+};
+
+class FlowTable {
+ public:
+  struct Probe {
+    TableV4::Probe probe;
+    bool v6 = false;
+  };
+
+  // unproven: how many flows without a proven handshake may be kept at once.
+  FlowTable(uint32_t flows_v4, uint32_t flows_v6, uint32_t unproven, uint64_t seed)
+      : v4_(flows_v4, seed), v6_(flows_v6, ~seed), leash_(unproven < 2 ? 2 : unproven) {}
+
+  [[nodiscard]] Probe probe(const FlowId& id) const noexcept {
+    if (id.client.is_v4()) return {v4_.probe(key_v4(id)), false};
+    const auto p = v6_.probe(key_v6(id));
+    return {{p.first, p.second, p.tag}, true};
+  }
+  void prefetch(const Probe& p) const noexcept { p.v6 ? v6_.prefetch(six(p)) : v4_.prefetch(p.probe); }
+  void prefetch_record(const Probe& p) const noexcept {
+    p.v6 ? v6_.prefetch_record(six(p)) : v4_.prefetch_record(p.probe);
+  }
+  void prefetch_at(Handle h) const noexcept {
+    is_v6(h) ? v6_.prefetch_at(index(h)) : v4_.prefetch_at(index(h));
+  }
+
+  [[nodiscard]] Handle find(const FlowId& id, const Probe& p) const noexcept {
+    if (p.v6) return mark(v6_.find(key_v6(id), six(p)), kV6);
+    return mark(v4_.find(key_v4(id), p.probe), 0);
+  }
+
+  // kNoFlow: no room where it may live.
+  [[nodiscard]] Handle insert(const FlowId& id, const Probe& p) noexcept {
+    if (p.v6) return mark(v6_.insert(key_v6(id), six(p)), kV6);
+    return mark(v4_.insert(key_v4(id), p.probe), 0);
+  }
+
+  void erase(Handle h) noexcept { is_v6(h) ? v6_.erase(index(h)) : v4_.erase(index(h)); }
+
+  [[nodiscard]] bool used(Handle h) const noexcept { return is_v6(h) ? v6_.used(index(h)) : v4_.used(index(h)); }
+  [[nodiscard]] State32& operator[](Handle h) noexcept {
+    return is_v6(h) ? v6_[index(h)].state : v4_[index(h)].state;
+  }
+  [[nodiscard]] FlowId id(Handle h) const noexcept {
+    if (is_v6(h)) {
+      const KeyV6& k = v6_[index(h)].key;
+      return {wire::Address::v6_at(reinterpret_cast<const uint8_t*>(k.client)), k.port, k.server};
+    }
+    const KeyV4& k = v4_[index(h)].key;
+    return {wire::Address::v4_at(reinterpret_cast<const uint8_t*>(&k.client)), k.port, k.server};
+  }
+  [[nodiscard]] static bool is_v6(Handle h) noexcept { return (h & kV6) != 0; }
+
+  // A flow that could give way where this probe may live, chosen by `may_go(State32)`; kNoFlow if none may.
+  template <typename MayGo>
+  [[nodiscard]] Handle victim(const Probe& p, MayGo&& may_go) {
+    Handle found = kNoFlow;
+    const auto look = [&](auto& table, uint32_t i, Handle family) {
+      if (found == kNoFlow && table.used(i) && may_go(table[i].state)) found = i | family;
+    };
+    if (p.v6)
+      v6_.for_candidates(six(p), [&](uint32_t i) { look(v6_, i, kV6); });
+    else
+      v4_.for_candidates(p.probe, [&](uint32_t i) { look(v4_, i, 0); });
+    return found;
+  }
+
+  // Puts a flow that is not proven on the leash. If the leash is full, the oldest on it comes off: it is returned if it is still
+  // unproven, and the caller erases it.
+  [[nodiscard]] Handle leash(Handle h) noexcept {
+    Leashed& place = leash_[leash_next_];
+    leash_next_ = leash_next_ + 1 == leash_.size() ? 0 : leash_next_ + 1;
+    const Leashed oldest = place;
+    place = {h, (*this)[h].client_isn};
+    if (oldest.handle == kNoFlow || oldest.handle == h || !used(oldest.handle)) return kNoFlow;
+    const State32& s = (*this)[oldest.handle];
+    const bool unproven = s.state == policy::State::syn_seen || s.state == policy::State::syn_ack_sent;
+    return unproven && s.client_isn == oldest.isn ? oldest.handle : kNoFlow;
+  }
+
+  // f(handle) for the flows of the next part of both tables, such that 1/parts of them are visited by each call.
+  template <typename F>
+  void sweep(uint32_t parts, F&& f) {
+    at_v4_ = v4_.sweep(at_v4_, v4_.buckets() / parts + 1, [&](uint32_t i) { f(Handle{i}); });
+    at_v6_ = v6_.sweep(at_v6_, v6_.buckets() / parts + 1, [&](uint32_t i) { f(Handle{i | kV6}); });
+  }
+
+  [[nodiscard]] uint32_t size() const noexcept { return v4_.size() + v6_.size(); }
+  [[nodiscard]] size_t bytes() const noexcept { return v4_.bytes() + v6_.bytes(); }
+  [[nodiscard]] size_t bytes_v4() const noexcept { return v4_.bytes(); }
+  [[nodiscard]] size_t bytes_v6() const noexcept { return v6_.bytes(); }
+
+ private:
+  static constexpr uint32_t kV6 = 0x80000000;
+  struct Leashed {
+    Handle handle = kNoFlow;
+    wire::SeqNo isn;
+  };
+
+  static KeyV4 key_v4(const FlowId& id) noexcept { return {id.client.v4_raw(), id.port, id.server}; }
+  static KeyV6 key_v6(const FlowId& id) noexcept {
+    KeyV6 k;
+    __builtin_memcpy(k.client, id.client.bytes.data(), sizeof k.client);
+    k.port = id.port;
+    k.server = id.server;
+    return k;
+  }
+  static TableV6::Probe six(const Probe& p) noexcept { return {p.probe.first, p.probe.second, p.probe.tag}; }
+  static uint32_t index(Handle h) noexcept { return h & ~kV6; }
+  static Handle mark(uint32_t i, uint32_t family) noexcept { return i == TableV4::kNone ? kNoFlow : i | family; }
+
+  TableV4 v4_;
+  TableV6 v6_;
+  std::vector<Leashed> leash_;
+  size_t leash_next_ = 0;
+  uint32_t at_v4_ = 0;
+  uint32_t at_v6_ = 0;
+};
+
+}  // namespace mire::flow
