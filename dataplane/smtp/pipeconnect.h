@@ -11,18 +11,18 @@ namespace mire::smtp {
 
 class KeywordScanner {
  public:
-  // The next byte belongs to a new line's text.
+  // The next byte is the first of a line's text.
   void begin_line() noexcept { position_ = 0; }
+
+  // The next byte may go on a keyword or begin one; otherwise there is no need to show it.
+  [[nodiscard]] bool active() const noexcept { return position_ != kIdle; }
 
   // True with the keyword's last byte.
   [[nodiscard]] bool next(uint8_t byte) noexcept;
 
-  // The bytes matched so far begin a keyword.
-  [[nodiscard]] bool matching() const noexcept { return position_ != 0 && position_ != kFailed; }
-
  private:
-  static constexpr uint8_t kFailed = 0xff;
-  uint8_t position_ = kFailed;  // in "X_PIPE_CONNECT"
+  static constexpr uint8_t kIdle = 0xff;
+  uint8_t position_ = kIdle;  // in "X_PIPE_CONNECT"
 };
 static_assert(sizeof(KeywordScanner) <= 4);
 
