@@ -1,7 +1,7 @@
 // assert.h - assert what we did; handle what they did.
 //
-// A broken MIRE_ASSERT is our own mistake, never a peer's: it names the place and aborts, and the eBPF programs close the
-// wire behind us. It stays on in release builds: one predictable branch.
+// A broken MIRE_ASSERT is our own mistake, never a peer's: it names the place and aborts, and the eBPF programs close
+// the wire behind us. It stays on in release builds: one predictable branch.
 #pragma once
 
 #include <cstdio>
@@ -16,5 +16,6 @@ namespace mire {
 
 }  // namespace mire
 
-#define MIRE_ASSERT(condition) \
-  (__builtin_expect(static_cast<bool>(condition), 1) ? void(0) : ::mire::assertion_failed(#condition, __FILE__, __LINE__))
+#define MIRE_ASSERT(condition)                                 \
+  (__builtin_expect(static_cast<bool>(condition), 1) ? void(0) \
+                                                     : ::mire::assertion_failed(#condition, __FILE__, __LINE__))

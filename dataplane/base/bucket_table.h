@@ -1,10 +1,11 @@
 // bucket_table.h - a hash table of fixed size whose entries never move.
 //
-// Purpose: millions of small records, looked up in bursts with their cache misses overlapped. Two-choice buckets of 128 bytes: a key lives in
-// one of two buckets, both known from its hash, or, if both were full, in the neighbour of one of them (the bucket counts how many
-// went there). No chains, no rehash, no allocation after construction; an index stays valid until erase().
-// Assumes: one thread; Record has a member `key` with == and no padding; Record{} is an empty record.
-// Cost: look-up 2 lines prefetched in stage 1, the record's line in stage 2 (measured: docs/performance.md). Full is an answer, not an error.
+// Purpose: millions of small records, looked up in bursts with their cache misses overlapped. Two-choice buckets of 128
+// bytes: a key lives in one of two buckets, both known from its hash, or, if both were full, in the neighbour of one of
+// them (the bucket counts how many went there). No chains, no rehash, no allocation after construction; an index stays
+// valid until erase(). Assumes: one thread; Record has a member `key` with == and no padding; Record{} is an empty
+// record. Cost: look-up 2 lines prefetched in stage 1, the record's line in stage 2 (measured: docs/performance.md).
+// Full is an answer, not an error.
 #pragma once
 
 #include <bit>

@@ -1,8 +1,9 @@
 // interner.h - few distinct values, named by small numbers. Equal values get the same number; number 0 is "no room".
 //
-// Purpose: what millions of flows share (link headers, servers) is kept once. Fixed size, one thread, no allocation after construction.
-// Assumes: Value is trivially copyable, has == and no padding (it is hashed as bytes). Counted: a value goes when its last user
-// releases it; a value that is never released stays. Cost: one probe of a table that fits the cache.
+// Purpose: what millions of flows share (link headers, servers) is kept once. Fixed size, one thread, no allocation
+// after construction. Assumes: Value is trivially copyable, has == and no padding (it is hashed as bytes). Counted: a
+// value goes when its last user releases it; a value that is never released stays. Cost: one probe of a table that fits
+// the cache.
 #pragma once
 
 #include <bit>

@@ -1,7 +1,8 @@
 // keyed_hash.h - 64 bits from a short key and a secret: for tables whose keys an attacker chooses.
 //
-// CRC32 is linear and can be aimed (docs/performance.md). Here every 16 bytes are mixed by two AES rounds with secret round keys, and two more
-// close the sum: about 3 ns for a flow's key. No protocol depends on it; it need not be stable over restarts.
+// CRC32 is linear and can be aimed (docs/performance.md). Here every 16 bytes are mixed by two AES rounds with secret
+// round keys, and two more close the sum: about 3 ns for a flow's key. No protocol depends on it; it need not be stable
+// over restarts.
 #pragma once
 
 #include <cstddef>
@@ -57,9 +58,7 @@ class KeyedHash {
  private:
 #ifdef __AES__
   static __m128i load(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-  static __m128i round(__m128i v, __m128i a, __m128i b) noexcept {
-    return _mm_aesenc_si128(_mm_aesenc_si128(v, a), b);
-  }
+  static __m128i round(__m128i v, __m128i a, __m128i b) noexcept { return _mm_aesenc_si128(_mm_aesenc_si128(v, a), b); }
 #else
   static uint64_t word(const uint8_t* p, size_t n) noexcept {
     uint64_t v = 0;

@@ -1,4 +1,5 @@
-// region.h - one anonymous mapping for a table, on huge pages if the kernel has them. Sized at start, zero-filled, never grown.
+// region.h - one anonymous mapping for a table, on huge pages if the kernel has them. Sized at start, zero-filled,
+// never grown.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,8 +1,8 @@
 // time.h - one clock for the whole appliance, and never a hidden one.
 //
-// Time is CLOCK_MONOTONIC in nanoseconds: what bpf_ktime_get_ns() reads in the kernel, so a heartbeat written here can be
-// judged there. Rooms that decide take the time as an argument; only main loops read it. Reading costs about 25 ns (vDSO),
-// once a burst.
+// Time is CLOCK_MONOTONIC in nanoseconds: what bpf_ktime_get_ns() reads in the kernel, so a heartbeat written here can
+// be judged there. Rooms that decide take the time as an argument; only main loops read it. Reading costs about 25 ns
+// (vDSO), once a burst.
 #pragma once
 
 #include <time.h>

@@ -1,9 +1,10 @@
 // calendar.h - when holds end: an append-only calendar of 1 ms slots.
 //
-// Purpose: millions of deadlines up to 65.5 s ahead, exact to the millisecond. A slot is a chain of cache-line chunks of 14 flow indices.
-// Arming appends (no search, no order within a slot); cancelling is forgetting: who takes an index out looks at the flow and skips it
-// if its deadline is another one. Assumes: one thread; expire() called with time that never runs backwards.
-// Cost: about 5 ns to arm, 4 bytes and the slack of half a chunk a slot (docs/performance.md says why this shape).
+// Purpose: millions of deadlines up to 65.5 s ahead, exact to the millisecond. A slot is a chain of cache-line chunks
+// of 14 flow indices. Arming appends (no search, no order within a slot); cancelling is forgetting: who takes an index
+// out looks at the flow and skips it if its deadline is another one. Assumes: one thread; expire() called with time
+// that never runs backwards. Cost: about 5 ns to arm, 4 bytes and the slack of half a chunk a slot (docs/performance.md
+// says why this shape).
 #pragma once
 
 #include <cstdint>
@@ -46,8 +47,8 @@ class Calendar {
 
   void prefetch(uint64_t deadline_ms) const noexcept { __builtin_prefetch(&heads_[deadline_ms % kSlots], 1); }
 
-  // Calls due(index) for everything armed for a millisecond up to now_ms, a chunk ahead of it prefetch(index). due() may arm
-  // anew, but only ahead of now_ms.
+  // Calls due(index) for everything armed for a millisecond up to now_ms, a chunk ahead of it prefetch(index). due()
+  // may arm anew, but only ahead of now_ms.
   template <typename Due, typename Prefetch>
   void expire(uint64_t now_ms, Due&& due, Prefetch&& prefetch) {
     if (armed_ == 0 && now_ms > now_ms_) now_ms_ = now_ms;  // nothing lies between
@@ -75,8 +76,8 @@ class Calendar {
     expire(now_ms_ + kSlots - 1, due, [](uint32_t) {});
   }
 
-  // The first millisecond after the last expire() for which something is armed (it may have been cancelled since), looking at most
-  // `within_ms` ahead.
+  // The first millisecond after the last expire() for which something is armed (it may have been cancelled since),
+  // looking at most `within_ms` ahead.
   [[nodiscard]] std::optional<uint64_t> next(uint64_t within_ms) const noexcept {
     if (armed_ == 0) return std::nullopt;
     for (uint64_t ms = now_ms_ + 1; ms <= now_ms_ + within_ms; ++ms)
@@ -124,7 +125,7 @@ class Calendar {
   uint32_t chunks_count_;
   Region chunks_region_;
   Region heads_region_;
-  Chunk* chunks_;     // chunk 0 is never used: 0 means none
+  Chunk* chunks_;  // chunk 0 is never used: 0 means none
   uint32_t* heads_;
   uint32_t free_ = 0;
   uint32_t fresh_ = 1;

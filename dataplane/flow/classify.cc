@@ -30,8 +30,8 @@ Event before_greeting(const State32& f, const Numbers& n) noexcept {
   return Event::early;
 }
 
-// Some of the greeting is on its way. One-sided on purpose: an early segment that was lost and is repeated after the greeting was
-// read acknowledges it then, and passes as polite.
+// Some of the greeting is on its way. One-sided on purpose: an early segment that was lost and is repeated after the
+// greeting was read acknowledges it then, and passes as polite.
 Event after_greeting(const State32& f, const Numbers& n) noexcept {
   const SeqNo first = f.client_first();
   const bool fresh = n.payload != 0 && n.end > first;
@@ -82,20 +82,17 @@ Event classify_client(const State32& f, const wire::Headers& h) noexcept {
   switch (f.state) {
     case State::syn_seen:
     case State::syn_ack_held:
-    case State::syn_ack_sent:
-      return before_proof(f, h);
+    case State::syn_ack_sent: return before_proof(f, h);
     case State::waiting:
     case State::banner_held:
-    case State::due:
-      return before_greeting(f, n);
+    case State::due: return before_greeting(f, n);
     case State::greeted: return after_greeting(f, n);
     case State::talking: return in_dialogue(f, n);
     case State::none:
     case State::closing:
     case State::finished:
     case State::tombstone:
-    case State::joined:
-      break;
+    case State::joined: break;
   }
   return n.fin ? Event::fin : Event::nothing_new;
 }
@@ -110,15 +107,15 @@ Event classify_server(const State32& f, const wire::Headers& h, SeqNo expected) 
       return h.seq == f.server_isn ? Event::syn_ack_repeated : Event::syn_ack;  // a new cookie, a new request
     return Event::syn_ack_repeated;
   }
-  const bool reads_greeting = f.state == State::waiting || f.state == State::banner_held || f.state == State::due ||
-                              f.state == State::greeted;
+  const bool reads_greeting =
+      f.state == State::waiting || f.state == State::banner_held || f.state == State::due || f.state == State::greeted;
   if (h.payload_length != 0 && reads_greeting) {
     const SeqNo end = h.seq + h.payload_length;
     if (end <= expected) return Event::server_repeat;
     if (h.seq <= expected) return Event::greeting_part;
     return Event::server_data;
   }
-  if ((h.flags & wire::kFin) != 0) return Event::server_fin;
+  if ((h.flags & wire::kFin) != 0) return Event::server_fin;  // with or without payload
   return h.payload_length != 0 ? Event::server_data : Event::server_nothing_new;
 }
 

@@ -1,7 +1,8 @@
 // classify.h - a segment's numbers against a flow's: which Event is it?
 //
-// Pure: no clock, no tables. It knows sequence numbers and nothing of SMTP; what the greeting's bytes say is told by the caller.
-// "Early talk, exactly" (docs/policy.md): a segment acknowledges the greeting's last byte if and only if its sender has read it.
+// Pure: no clock, no tables. It knows sequence numbers and nothing of SMTP; what the greeting's bytes say is told by
+// the caller. "Early talk, exactly" (docs/policy.md): a segment acknowledges the greeting's last byte if and only if
+// its sender has read it.
 #pragma once
 
 #include "dataplane/flow/record.h"
@@ -13,9 +14,9 @@ namespace mire::flow {
 // For a segment of the client. Never returns early_hello or pipelined: those need bytes.
 [[nodiscard]] policy::Event classify_client(const State32&, const wire::Headers&) noexcept;
 
-// For a segment of the server. Greeting bytes come back as server_data or server_repeat in the states that read a greeting
-// (waiting, banner_held, due, greeted); `expected` is the first byte of it that we have not seen. In-order new bytes are
-// reported as greeting_part: the caller scans them.
+// For a segment of the server. Greeting bytes come back as server_data or server_repeat in the states that read a
+// greeting (waiting, banner_held, due, greeted); `expected` is the first byte of it that we have not seen. In-order new
+// bytes are reported as greeting_part: the caller scans them.
 [[nodiscard]] policy::Event classify_server(const State32&, const wire::Headers&, wire::SeqNo expected) noexcept;
 
 }  // namespace mire::flow

@@ -1,7 +1,7 @@
 // flow_table.h - all flows of one lcore: both families behind one handle, the unproven ones on a leash.
 //
-// Purpose: look-up in bursts, creation, removal. It decides nothing about a flow but which unproven one gives way. Sizes are fixed; full is
-// an answer. Assumes: one thread. Cost: bucket_table.h.
+// Purpose: look-up in bursts, creation, removal. It decides nothing about a flow but which unproven one gives way.
+// Sizes are fixed; full is an answer. Assumes: one thread. Cost: bucket_table.h.
 #pragma once
 
 #include <cstdint>
@@ -42,9 +42,7 @@ class FlowTable {
   void prefetch_record(const Probe& p) const noexcept {
     p.v6 ? v6_.prefetch_record(six(p)) : v4_.prefetch_record(p.probe);
   }
-  void prefetch_at(Handle h) const noexcept {
-    is_v6(h) ? v6_.prefetch_at(index(h)) : v4_.prefetch_at(index(h));
-  }
+  void prefetch_at(Handle h) const noexcept { is_v6(h) ? v6_.prefetch_at(index(h)) : v4_.prefetch_at(index(h)); }
 
   [[nodiscard]] Handle find(const FlowId& id, const Probe& p) const noexcept {
     if (p.v6) return mark(v6_.find(key_v6(id), six(p)), kV6);
@@ -60,9 +58,7 @@ class FlowTable {
   void erase(Handle h) noexcept { is_v6(h) ? v6_.erase(index(h)) : v4_.erase(index(h)); }
 
   [[nodiscard]] bool used(Handle h) const noexcept { return is_v6(h) ? v6_.used(index(h)) : v4_.used(index(h)); }
-  [[nodiscard]] State32& operator[](Handle h) noexcept {
-    return is_v6(h) ? v6_[index(h)].state : v4_[index(h)].state;
-  }
+  [[nodiscard]] State32& operator[](Handle h) noexcept { return is_v6(h) ? v6_[index(h)].state : v4_[index(h)].state; }
   [[nodiscard]] FlowId id(Handle h) const noexcept {
     if (is_v6(h)) {
       const KeyV6& k = v6_[index(h)].key;
@@ -87,8 +83,8 @@ class FlowTable {
     return found;
   }
 
-  // Puts a flow that is not proven on the leash. If the leash is full, the oldest on it comes off: it is returned if it is still
-  // unproven, and the caller erases it.
+  // Puts a flow that is not proven on the leash. If the leash is full, the oldest on it comes off: it is returned if it
+  // is still unproven, and the caller erases it.
   [[nodiscard]] Handle leash(Handle h) noexcept {
     Leashed& place = leash_[leash_next_];
     leash_next_ = leash_next_ + 1 == leash_.size() ? 0 : leash_next_ + 1;

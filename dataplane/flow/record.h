@@ -1,7 +1,7 @@
 // record.h - what is kept of one flow: 32 bytes of state behind a key of 8 (IPv4) or 20 (IPv6).
 //
-// The same four words mean different things in different states, and no state needs more than four: the accessors below are the only
-// way in, and each asserts nothing but costs nothing. Numbers are host byte order.
+// The same four words mean different things in different states, and no state needs more than four: the accessors below
+// are the only way in, and each asserts nothing but costs nothing. Numbers are host byte order.
 #pragma once
 
 #include <bit>
@@ -39,13 +39,14 @@ struct ParkedSynAck {
 static_assert(sizeof(ParkedSynAck) == 4);
 
 enum Flag : uint8_t {
-  kProven = 0x01,       // the handshake's ACK was seen: the source is counted
-  kTimestamps = 0x02,   // both ends use them (RFC 7323)
-  kEndKnown = 0x04,     // the greeting's end is known: end()
-  kWouldReset = 0x08,   // observe mode: enforcement would have reset it
-  kServerFin = 0x10,    // a FIN is parked behind the greeting
-  kReported = 0x20,     // an event that ends the flow was sent already
-  kSpoke = 0x40,        // some payload of the client passed
+  kProven = 0x01,      // the handshake's ACK was seen: the source is counted
+  kTimestamps = 0x02,  // both ends use them (RFC 7323)
+  kEndKnown = 0x04,    // the greeting's end is known: end()
+  kWouldReset = 0x08,  // observe mode: enforcement would have reset it
+  kServerFin = 0x10,   // a FIN of the server is parked behind the greeting, or has passed
+  kReported = 0x20,    // an event that ends the flow was sent already
+  kSpoke = 0x40,       // some payload of the client passed
+  kClientFin = 0x80,   // a FIN of the client has passed
 };
 
 struct State32 {
@@ -61,12 +62,10 @@ struct State32 {
   policy::State state = policy::State::none;
   policy::SourceClass source_class = policy::SourceClass::unknown;
   uint8_t flags = 0;
-  uint8_t epoch = 0;     // bypass epoch in which it was begun
+  uint8_t epoch = 0;  // bypass epoch in which it was begun
 
   [[nodiscard]] bool has(Flag f) const noexcept { return (flags & f) != 0; }
-  void set(Flag f, bool on = true) noexcept {
-    flags = static_cast<uint8_t>(on ? flags | f : flags & ~f);
-  }
+  void set(Flag f, bool on = true) noexcept { flags = static_cast<uint8_t>(on ? flags | f : flags & ~f); }
 
   // First byte that the client may send, and first byte of the greeting (G in the design).
   [[nodiscard]] wire::SeqNo client_first() const noexcept { return client_isn + 1; }
@@ -91,27 +90,26 @@ struct State32 {
   [[nodiscard]] uint32_t answered_second() const noexcept { return word_a; }
   void set_answered_second(uint32_t s) noexcept { word_a = s; }
 
-  // waiting .. greeted: what of the greeting is parked or was seen (hold/ number; 0: nothing). talking: dialogue number (0: none).
+  // waiting .. greeted: what of the greeting is parked or was seen (hold/ number; 0: nothing). talking: dialogue number
+  // (0: none).
   [[nodiscard]] uint32_t banner() const noexcept { return word_c; }
   void set_banner(uint32_t id) noexcept { word_c = id; }
   [[nodiscard]] uint32_t dialogue() const noexcept { return word_c; }
   void set_dialogue(uint32_t id) noexcept { word_c = id; }
-  [[nodiscard]] ParkedSynAck syn_ack() const noexcept {
-    return std::bit_cast<ParkedSynAck>(word_c);
-  }
+  [[nodiscard]] ParkedSynAck syn_ack() const noexcept { return std::bit_cast<ParkedSynAck>(word_c); }
   void set_syn_ack(ParkedSynAck p) noexcept { word_c = std::bit_cast<uint32_t>(p); }
 
   // The server's receive window as last advertised, unscaled.
   uint16_t& window() noexcept { return half_a; }
   [[nodiscard]] uint16_t window() const noexcept { return half_a; }
 
-  // While a hold runs (syn_ack_held, waiting, banner_held): low 16 bits of the deadline in ms. Else: second of the last packet.
+  // While a hold runs (syn_ack_held, waiting, banner_held): low 16 bits of the deadline in ms. Else: second of the last
+  // packet.
   [[nodiscard]] uint16_t due_ms() const noexcept { return half_b; }
   void set_due_ms(uint64_t ms) noexcept { half_b = static_cast<uint16_t>(ms); }
   [[nodiscard]] uint16_t seen_second() const noexcept { return half_b; }
   void set_seen_second(uint64_t s) noexcept { half_b = static_cast<uint16_t>(s); }
 };
-
 
 [[nodiscard]] constexpr bool hold_runs(policy::State s) noexcept {
   return s == policy::State::syn_ack_held || s == policy::State::waiting || s == policy::State::banner_held;

@@ -1,8 +1,9 @@
 // banner_pool.h - parked greetings, kept once for all flows that hold the same bytes.
 //
-// Purpose: a held flow pins no packet buffer: its greeting is a number here. The greetings of one server are mostly the same bytes, so ten
-// million held flows may share one entry. Fixed size; when it is full the answer is 0 and the caller lets the greeting go at once.
-// Assumes: one thread. Cost: one hash over the bytes and one compare. Blocks come in powers of two from 64 bytes to kLargest.
+// Purpose: a held flow pins no packet buffer: its greeting is a number here. The greetings of one server are mostly the
+// same bytes, so ten million held flows may share one entry. Fixed size; when it is full the answer is 0 and the caller
+// lets the greeting go at once. Assumes: one thread. Cost: one hash over the bytes and one compare. Blocks come in
+// powers of two from 64 bytes to kLargest.
 #pragma once
 
 #include <array>
@@ -16,7 +17,8 @@ namespace mire::hold {
 
 class BannerPool {
  public:
-  static constexpr size_t kLargest = 8192;  // bytes of one greeting: 4 KB that are judged and what came in the same segment
+  static constexpr size_t kLargest =
+      8192;  // bytes of one greeting: 4 KB that are judged and what came in the same segment
 
   BannerPool(uint32_t bytes, uint64_t seed);
 
@@ -44,7 +46,8 @@ class BannerPool {
 
   static unsigned size_class(size_t bytes) noexcept;
   [[nodiscard]] bool take_block(unsigned size_class, uint32_t& unit) noexcept;
-  [[nodiscard]] uint32_t slot_of(uint64_t hash, std::span<const uint8_t> bytes, uint16_t largest_segment) const noexcept;
+  [[nodiscard]] uint32_t slot_of(uint64_t hash, std::span<const uint8_t> bytes,
+                                 uint16_t largest_segment) const noexcept;
   void erase_slot(uint32_t gap) noexcept;
 
   KeyedHash hash_;

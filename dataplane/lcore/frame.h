@@ -1,7 +1,7 @@
 // frame.h - how the pipeline sees packets: bytes that somebody else owns, and somewhere to send frames of our own.
 //
-// No DPDK type here: a live lcore fills bursts from mbufs, mire-replay from a capture, a fuzzer from its input, all through the same
-// pipeline. What the pipeline decides is a value in the burst (Fate); the owner of the bytes does it.
+// No DPDK type here: a live lcore fills bursts from mbufs, mire-replay from a capture, a fuzzer from its input, all
+// through the same pipeline. What the pipeline decides is a value in the burst (Fate); the owner of the bytes does it.
 #pragma once
 
 #include <array>
@@ -39,7 +39,8 @@ class Transmitter {
  public:
   virtual ~Transmitter() = default;
   // Room for a frame of `length` bytes that will leave by `to`; empty if there is no buffer (counted by the caller).
-  // Each non-empty reserve is followed by exactly one commit before the next reserve. Order of commits is order on the wire.
+  // Each non-empty reserve is followed by exactly one commit before the next reserve. Order of commits is order on the
+  // wire.
   virtual std::span<uint8_t> reserve(Side to, size_t length) = 0;
   virtual void commit(size_t length) = 0;
 };

@@ -1,8 +1,8 @@
 // pipeline.h - the one place that sees a whole burst and calls the rooms in order.
 //
-// Purpose: a packet's walk, parse -> lookup -> decide -> act, over bursts of up to 64, with one cache miss overlapped by the next. Assumes: one
-// thread; time never runs backwards between calls; the settings outlive their use (see use()). Allocates at construction
-// only. No system call, lock, exception or log inside.
+// Purpose: a packet's walk, parse -> lookup -> decide -> act, over bursts of up to 64, with one cache miss overlapped
+// by the next. Assumes: one thread; time never runs backwards between calls; the settings outlive their use (see
+// use()). Allocates at construction only. No system call, lock, exception or log inside.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +19,20 @@ namespace mire::lcore {
 
 // Sizes are fixed at start. Memory for N flows: docs/performance.md.
 struct PipelineSizes {
-  uint32_t flows_v4 = 1u << 20;    // flows at 85 % fill
+  uint32_t flows_v4 = 1u << 20;  // flows at 85 % fill
   uint32_t flows_v6 = 1u << 18;
-  uint32_t sources = 1u << 18;     // sources with live flows or a running penalty
+  uint32_t sources = 1u << 18;  // sources with live flows or a running penalty
   uint32_t dialogues = 1u << 16;
-  uint32_t servers = 4096;         // server address and VLAN stack; at most 65,535
-  uint32_t paths = 16384;          // link-layer headers; at most 65,535
+  uint32_t servers = 4096;  // server address and VLAN stack; at most 65,535
+  uint32_t paths = 16384;   // link-layer headers; at most 65,535
   uint32_t banner_bytes = 8u << 20;
 };
 
 struct PipelineOptions {
   PipelineSizes sizes;
-  uint64_t seed = 0;            // hash keys and holds; the same seed gives the same holds
-  uint8_t lcore = 0;            // written into events
-  uint16_t largest_frame = 0;   // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
+  uint64_t seed = 0;                     // hash keys and holds; the same seed gives the same holds
+  uint8_t lcore = 0;                     // written into events
+  uint16_t largest_frame = 0;            // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
   uint32_t replies_per_second = 10'000;  // bound on replies to unproven sources
 };
 
@@ -40,14 +40,15 @@ struct PipelineOptions {
 struct Counters {
   std::array<uint64_t, policy::kReasons> reasons{};
   std::array<uint64_t, policy::kVerdicts> verdicts{};
-  std::array<uint64_t, 2> frames_in{};   // by Side
+  std::array<uint64_t, 2> frames_in{};  // by Side
   std::array<uint64_t, 2> bytes_in{};
-  std::array<uint64_t, 2> crafted{};     // frames of our own, by Side they left by
+  std::array<uint64_t, 2> crafted{};              // frames of our own, by Side they left by
   std::array<uint64_t, policy::kStates> flows{};  // gauge: flows in each state
-  std::array<std::array<uint64_t, 2>, policy::kClasses> opened{};  // proven flows by class and family (0: IPv4, 1: IPv6)
-  uint64_t events_lost = 0;              // flow events for which there was no room
-  uint64_t late_ms_max = 0;              // worst lateness of a release
-  uint64_t hold_ms_sum = 0;              // of all releases
+  std::array<std::array<uint64_t, 2>, policy::kClasses>
+      opened{};              // proven flows by class and family (0: IPv4, 1: IPv6)
+  uint64_t events_lost = 0;  // flow events for which there was no room
+  uint64_t late_ms_max = 0;  // worst lateness of a release
+  uint64_t hold_ms_sum = 0;  // of all releases
   uint64_t releases = 0;
 };
 
@@ -74,8 +75,8 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  // From now on these settings; returns what was used before (nullptr at first), which may be freed once this returns. Until the
-  // first call everything passes unjudged (reason not_configured).
+  // From now on these settings; returns what was used before (nullptr at first), which may be freed once this returns.
+  // Until the first call everything passes unjudged (reason not_configured).
   const source::Settings* use(const source::Settings*);
 
   // Judges every frame of the burst: sets fates and lengths, edits bytes, sends frames of our own.
@@ -101,8 +102,8 @@ class Pipeline {
   std::unique_ptr<Impl> impl_;
 };
 
-// Which of `lcores` lcores a client's flows belong to: keyed by `seed`, by the client's address alone (/64 for IPv6), so that a
-// source's limits need no lock. The same on every lcore of one dataplane.
+// Which of `lcores` lcores a client's flows belong to: keyed by `seed`, by the client's address alone (/64 for IPv6),
+// so that a source's limits need no lock. The same on every lcore of one dataplane.
 [[nodiscard]] unsigned owner_of(const wire::Address& client, unsigned lcores, uint64_t seed) noexcept;
 
 // The client's address of a frame (source on the wan side, destination on the lan side), if it is TCP with port 25

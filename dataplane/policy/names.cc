@@ -18,17 +18,41 @@ constexpr std::array<std::string_view, kReasons> kReasonTexts = {
 constexpr std::array<std::string_view, kClasses> kClassNames = {"exempt",  "trusted", "known",
                                                                 "unknown", "suspect", "blocked"};
 constexpr std::array<std::string_view, kStates> kStateNames = {
-    "none", "syn_seen", "syn_ack_held", "syn_ack_sent", "waiting",   "banner_held", "due",
-    "greeted", "talking", "closing",   "finished",     "tombstone", "joined"};
+    "none",    "syn_seen", "syn_ack_held", "syn_ack_sent", "waiting",   "banner_held", "due",
+    "greeted", "talking",  "closing",      "finished",     "tombstone", "joined"};
 constexpr std::array<std::string_view, kVerdicts> kVerdictNames = {"pass",  "hold",   "release", "drop",
                                                                    "reset", "finish", "count"};
-constexpr std::array<std::string_view, kEvents> kEventNames = {
-    "syn",           "syn_repeated",       "syn_other",        "proof",               "proof_with_data", "proof_with_fin",
-    "unproven",      "unproven_data",      "nothing_new",      "early",               "early_hello",     "speech",
-    "pipelined",     "ahead",              "outside",          "fin",                 "reset",           "reset_inexact",
-    "syn_ack",       "syn_ack_repeated",   "syn_ack_other",    "greeting_part",       "greeting_end",    "greeting_refusal",
-    "greeting_unreadable", "server_repeat", "server_nothing_new", "server_data",      "server_fin",      "server_reset",
-    "deadline"};
+constexpr std::array<std::string_view, kEvents> kEventNames = {"syn",
+                                                               "syn_repeated",
+                                                               "syn_other",
+                                                               "proof",
+                                                               "proof_with_data",
+                                                               "proof_with_fin",
+                                                               "unproven",
+                                                               "unproven_data",
+                                                               "nothing_new",
+                                                               "early",
+                                                               "early_hello",
+                                                               "speech",
+                                                               "pipelined",
+                                                               "ahead",
+                                                               "outside",
+                                                               "fin",
+                                                               "reset",
+                                                               "reset_inexact",
+                                                               "syn_ack",
+                                                               "syn_ack_repeated",
+                                                               "syn_ack_other",
+                                                               "greeting_part",
+                                                               "greeting_end",
+                                                               "greeting_refusal",
+                                                               "greeting_unreadable",
+                                                               "server_repeat",
+                                                               "server_nothing_new",
+                                                               "server_data",
+                                                               "server_fin",
+                                                               "server_reset",
+                                                               "deadline"};
 
 template <size_t N, typename E>
 constexpr std::string_view pick(const std::array<std::string_view, N>& names, E value) noexcept {

@@ -24,8 +24,8 @@ Step pipelined(const Treatment& t) noexcept {
   return {State::talking, Verdict::count, Reason::unsynchronised_pipelining};
 }
 
-// A SYN-ACK of the server begins (or begins anew) a handshake, whatever the entry was: it answers a SYN only when its old
-// connection is gone (RFC 9293 3.10.7.4, RFC 5961 4.2).
+// A SYN-ACK of the server begins (or begins anew) a handshake, whatever the entry was: it answers a SYN only when its
+// old connection is gone (RFC 9293 3.10.7.4, RFC 5961 4.2).
 Step server_answers(const Treatment& t) noexcept {
   if (holds_syn_ack(t)) return {State::syn_ack_held, Verdict::hold, Reason::syn_ack_held, t.syn_ack};
   return pass(State::syn_ack_sent, Reason::handshake);
@@ -72,8 +72,7 @@ Step on_none(Event e, const Treatment& t) noexcept {
     case Event::syn_ack_repeated:
     case Event::server_fin:
     case Event::server_reset:
-    case Event::deadline:
-      return pass(State::none, Reason::no_entry);
+    case Event::deadline: return pass(State::none, Reason::no_entry);
   }
   return pass(State::none, Reason::no_entry);
 }
@@ -83,8 +82,7 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
   switch (e) {
     case Event::syn:
     case Event::syn_repeated:
-    case Event::syn_other:
-      return pass(s, Reason::handshake);  // the server's SYN-ACK tells which one it took
+    case Event::syn_other: return pass(s, Reason::handshake);  // the server's SYN-ACK tells which one it took
     case Event::syn_ack:
     case Event::syn_ack_other:
       if (s == State::syn_ack_held) return drop(s, Reason::repeated_while_held);  // the newest numbers are kept
@@ -103,8 +101,7 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
       if (s != State::syn_ack_sent) return drop(s, Reason::ahead_ack);
       if (withholds(t)) return {State::finished, Verdict::finish, Reason::gave_up};
       return pass(State::closing, Reason::no_data);
-    case Event::unproven:
-      return s == State::syn_ack_held ? drop(s, Reason::ahead_ack) : pass(s, Reason::handshake);
+    case Event::unproven: return s == State::syn_ack_held ? drop(s, Reason::ahead_ack) : pass(s, Reason::handshake);
     case Event::unproven_data:
     case Event::early:
     case Event::early_hello:
@@ -124,14 +121,12 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
     case Event::greeting_end:
     case Event::greeting_refusal:
     case Event::greeting_unreadable:
-    case Event::server_data:
-      return pass(State::joined, Reason::joined_mid_stream);
+    case Event::server_data: return pass(State::joined, Reason::joined_mid_stream);
     case Event::nothing_new:
     case Event::fin:
     case Event::server_repeat:
     case Event::server_nothing_new:
-    case Event::server_fin:
-      return pass(s, Reason::handshake);
+    case Event::server_fin: return pass(s, Reason::handshake);
   }
   return pass(s, Reason::handshake);
 }
@@ -174,9 +169,8 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
       if (s == State::banner_held) return {State::greeted, Verdict::release, Reason::deadline};
       return pass(State::due, Reason::hold_over);
     case Event::syn_ack_other: return server_answers(t);
-    case Event::speech:      // cannot be: nothing went out that could have been read
-    case Event::pipelined:
-      return early_talk(t);
+    case Event::speech:  // cannot be: nothing went out that could have been read
+    case Event::pipelined: return early_talk(t);
     case Event::syn:
     case Event::syn_repeated:
     case Event::syn_other:
@@ -188,8 +182,7 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
     case Event::nothing_new:
     case Event::syn_ack:
     case Event::syn_ack_repeated:
-    case Event::server_nothing_new:
-      return pass(s, Reason::nothing_new);
+    case Event::server_nothing_new: return pass(s, Reason::nothing_new);
   }
   return pass(s, Reason::nothing_new);
 }
@@ -198,11 +191,10 @@ Step on_greeted(Event e, const Treatment& t) noexcept {
   constexpr State s = State::greeted;
   switch (e) {
     case Event::early:
-    case Event::early_hello:
-      return early_talk(t);
+    case Event::early_hello: return early_talk(t);
     case Event::speech: return pass(State::talking, Reason::in_dialogue);
     case Event::pipelined: return pipelined(t);
-    case Event::ahead: return pass(s, Reason::ahead_ack);        // for the server to refuse
+    case Event::ahead: return pass(s, Reason::ahead_ack);         // for the server to refuse
     case Event::outside: return pass(s, Reason::outside_window);  // likewise
     case Event::fin: return pass(State::closing, Reason::no_data);
     case Event::reset: return pass(State::none, Reason::no_data);
@@ -215,8 +207,7 @@ Step on_greeted(Event e, const Treatment& t) noexcept {
     case Event::greeting_part:
     case Event::greeting_end:
     case Event::server_repeat:
-    case Event::server_data:
-      return pass(s, Reason::in_dialogue);
+    case Event::server_data: return pass(s, Reason::in_dialogue);
     case Event::syn:
     case Event::syn_repeated:
     case Event::syn_other:
@@ -229,8 +220,7 @@ Step on_greeted(Event e, const Treatment& t) noexcept {
     case Event::syn_ack:
     case Event::syn_ack_repeated:
     case Event::server_nothing_new:
-    case Event::deadline:
-      return pass(s, Reason::nothing_new);
+    case Event::deadline: return pass(s, Reason::nothing_new);
   }
   return pass(s, Reason::nothing_new);
 }
@@ -240,16 +230,13 @@ Step on_talking(Event e, const Treatment& t) noexcept {
   switch (e) {
     case Event::pipelined: return pipelined(t);
     case Event::fin:
-    case Event::server_fin:
-      return pass(State::closing, Reason::closing);
+    case Event::server_fin: return pass(State::closing, Reason::closing);
     case Event::reset:
-    case Event::server_reset:
-      return pass(State::none, Reason::closing);
+    case Event::server_reset: return pass(State::none, Reason::closing);
     case Event::reset_inexact: return pass(s, Reason::inexact_reset);
     case Event::syn_ack_other: return server_answers(t);
     case Event::nothing_new:
-    case Event::server_nothing_new:
-      return pass(s, Reason::nothing_new);
+    case Event::server_nothing_new: return pass(s, Reason::nothing_new);
     case Event::syn:
     case Event::syn_repeated:
     case Event::syn_other:
@@ -271,8 +258,7 @@ Step on_talking(Event e, const Treatment& t) noexcept {
     case Event::greeting_unreadable:
     case Event::server_repeat:
     case Event::server_data:
-    case Event::deadline:
-      return pass(s, Reason::in_dialogue);
+    case Event::deadline: return pass(s, Reason::in_dialogue);
   }
   return pass(s, Reason::in_dialogue);
 }
@@ -310,12 +296,10 @@ Step step(State s, Event e, const Treatment& t) noexcept {
     case State::none: return on_none(e, t);
     case State::syn_seen:
     case State::syn_ack_held:
-    case State::syn_ack_sent:
-      return on_handshake(s, e, t);
+    case State::syn_ack_sent: return on_handshake(s, e, t);
     case State::waiting:
     case State::banner_held:
-    case State::due:
-      return on_unread(s, e, t);
+    case State::due: return on_unread(s, e, t);
     case State::greeted: return on_greeted(e, t);
     case State::talking: return on_talking(e, t);
     case State::closing: return on_passing(s, Reason::closing, e, t);

@@ -1,7 +1,7 @@
 // policy.h - decides what becomes of an SMTP flow.
 //
-// A pure function of its arguments: it sees no packets, reads no clock, draws no chance and keeps no state of its own, so the
-// same events give the same verdicts on a live lcore, in a unit test, under a fuzzer and in a replayed capture.
+// A pure function of its arguments: it sees no packets, reads no clock, draws no chance and keeps no state of its own,
+// so the same events give the same verdicts on a live lcore, in a unit test, under a fuzzer and in a replayed capture.
 // docs/policy.md draws the states.
 #pragma once
 
@@ -10,38 +10,39 @@
 
 namespace mire::policy {
 
-// What happened, as flow/classify reads it off the numbers of a segment. "Payload" below means new payload: bytes beyond what was seen.
+// What happened, as flow/classify reads it off the numbers of a segment. "Payload" below means new payload: bytes
+// beyond what was seen.
 enum class Event : uint8_t {
   // from the client
-  syn,                 // the first SYN of a flow that has no entry
-  syn_repeated,        // the same ISN again
-  syn_other,           // another ISN on a live entry
-  proof,               // the ACK that completes the handshake exactly, and nothing else
-  proof_with_data,     // the same with payload on it
-  proof_with_fin,      // the same with a FIN and no payload
-  unproven,            // before the proof, a segment that is none; no payload
-  unproven_data,       // before the proof, payload
-  nothing_new,         // ACK, keepalive, window probe, repetition
-  early,               // payload of one who cannot have read the greeting
-  early_hello,         // the same, an EHLO to a server that once offered PIPECONNECT
-  speech,              // payload in turn
-  pipelined,           // payload past a group-ending command whose reply was not acknowledged
-  ahead,               // acknowledges what was never sent
-  outside,             // payload outside the window
-  fin,                 // a FIN without payload, at the exact number
-  reset,               // RST at the exact number
-  reset_inexact,       // RST at another number
+  syn,              // the first SYN of a flow that has no entry
+  syn_repeated,     // the same ISN again
+  syn_other,        // another ISN on a live entry
+  proof,            // the ACK that completes the handshake exactly, and nothing else
+  proof_with_data,  // the same with payload on it
+  proof_with_fin,   // the same with a FIN and no payload
+  unproven,         // before the proof, a segment that is none; no payload
+  unproven_data,    // before the proof, payload
+  nothing_new,      // ACK, keepalive, window probe, repetition
+  early,            // payload of one who cannot have read the greeting
+  early_hello,      // the same, an EHLO to a server that once offered PIPECONNECT
+  speech,           // payload in turn
+  pipelined,        // payload past a group-ending command whose reply was not acknowledged
+  ahead,            // acknowledges what was never sent
+  outside,          // payload outside the window
+  fin,              // a FIN without payload, at the exact number
+  reset,            // RST at the exact number
+  reset_inexact,    // RST at another number
   // from the server
-  syn_ack,             // acknowledges the client's ISN
-  syn_ack_repeated,    // the one that we know already
-  syn_ack_other,       // acknowledges another ISN: the server has begun anew
-  greeting_part,       // in order, no final line yet
-  greeting_end,        // in order, up to and with the final 220 line
-  greeting_refusal,    // 4xx or 5xx
-  greeting_unreadable, // no SMTP greeting that we can read
-  server_repeat,       // bytes of the greeting that we have already
-  server_nothing_new,  // ACK without payload
-  server_data,         // payload after the greeting, or out of order
+  syn_ack,              // acknowledges the client's ISN
+  syn_ack_repeated,     // the one that we know already
+  syn_ack_other,        // acknowledges another ISN: the server has begun anew
+  greeting_part,        // in order, no final line yet
+  greeting_end,         // in order, up to and with the final 220 line
+  greeting_refusal,     // 4xx or 5xx
+  greeting_unreadable,  // no SMTP greeting that we can read
+  server_repeat,        // bytes of the greeting that we have already
+  server_nothing_new,   // ACK without payload
+  server_data,          // payload after the greeting, or out of order
   server_fin,
   server_reset,
   // time
@@ -58,11 +59,12 @@ struct Step {
   friend constexpr bool operator==(const Step&, const Step&) noexcept = default;
 };
 
-// `treatment` is that of the class, with `observe` already true if the whole box observes. Any combination has an answer.
+// `treatment` is that of the class, with `observe` already true if the whole box observes. Any combination has an
+// answer.
 [[nodiscard]] Step step(State, Event, const Treatment& treatment) noexcept;
 
-// Does early talk demote the source for a while? One that speaks another protocol (GET, POST, a TLS hello) is lost rather than hostile: it
-// never demotes a trusted or known source.
+// Does early talk demote the source for a while? One that speaks another protocol (GET, POST, a TLS hello) is lost
+// rather than hostile: it never demotes a trusted or known source.
 [[nodiscard]] constexpr bool demotes(SourceClass c, bool other_protocol) noexcept {
   return !(other_protocol && (c == SourceClass::trusted || c == SourceClass::known));
 }

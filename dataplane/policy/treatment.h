@@ -8,7 +8,8 @@
 
 namespace mire::policy {
 
-inline constexpr uint32_t kHoldCapMs = 30'000;  // clients give up at 30 s (RFC 5321 4.5.3.2 grants 5 min; real ones do not wait)
+inline constexpr uint32_t kHoldCapMs =
+    30'000;  // clients give up at 30 s (RFC 5321 4.5.3.2 grants 5 min; real ones do not wait)
 
 // A uniformly random hold; {0, 0}: none. min <= max <= kHoldCapMs.
 struct HoldRange {
@@ -27,8 +28,8 @@ struct Treatment {
   Withhold withhold = Withhold::none;
   OnEarlyTalk early_talk = OnEarlyTalk::reset;
   OnPipelining pipelining = OnPipelining::count;
-  bool judged = true;     // false: exempt, no entry, no counting beyond the reason `exempt`
-  bool observe = false;   // judge and count, enforce nothing
+  bool judged = true;    // false: exempt, no entry, no counting beyond the reason `exempt`
+  bool observe = false;  // judge and count, enforce nothing
   HoldRange syn_ack;
   HoldRange greeting;
   uint32_t concurrent = 0;  // flows of one source at once; 0: no limit
@@ -38,8 +39,8 @@ struct Treatment {
 
 using Treatments = std::array<Treatment, kClasses>;
 
-// The table of the design: exempt never judged, trusted and known at once, unknown 1 to 5 s, suspect SYN-ACK 0.2 to 0.9 s and 5 to 15 s
-// with 20 flows at once and 60 a minute, blocked dropped.
+// The table of the design: exempt never judged, trusted and known at once, unknown 1 to 5 s, suspect SYN-ACK 0.2 to 0.9
+// s and 5 to 15 s with 20 flows at once and 60 a minute, blocked dropped.
 [[nodiscard]] Treatments default_treatments() noexcept;
 
 }  // namespace mire::policy

@@ -1,4 +1,5 @@
-// types.h - the words of the policy: classes, states, verdicts, reasons. Everything may print them; only policy/ decides them.
+// types.h - the words of the policy: classes, states, verdicts, reasons. Everything may print them; only policy/
+// decides them.
 #pragma once
 
 #include <cstddef>
@@ -41,70 +42,70 @@ enum class Verdict : uint8_t {
 inline constexpr size_t kVerdicts = 7;
 
 // Why. Each reason is a counter (per lcore) and a word in the log. X(name, text for people)
-#define MIRE_REASONS(X)                                                                                  \
-  /* passed */                                                                                           \
-  X(not_smtp, "not TCP port 25, or not towards a protected server")                                      \
-  X(outbound, "a connection opened from the lan side")                                                   \
-  X(exempt, "source is exempt")                                                                          \
-  X(handshake, "part of a handshake")                                                                    \
-  X(no_hold, "greeting passed at once: the class has no hold")                                           \
-  X(hold_over, "greeting came after the hold was over")                                                  \
-  X(in_dialogue, "dialogue in turn")                                                                     \
-  X(nothing_new, "acknowledgement, keepalive, probe or repetition")                                      \
-  X(no_entry, "belongs to no flow that we saw begin")                                                    \
-  X(joined_mid_stream, "flow was joined mid-stream")                                                     \
-  X(closing, "flow is closing")                                                                          \
-  X(not_configured, "no configuration yet")                                                              \
-  /* held and released */                                                                                \
-  X(syn_ack_held, "SYN-ACK held")                                                                        \
-  X(greeting_held, "greeting held")                                                                      \
-  X(repeated_while_held, "repetition of what is held")                                                   \
-  X(deadline, "hold ended at its deadline")                                                              \
-  X(greeting_refused, "server greets with 4xx or 5xx: passed at once")                                   \
-  X(greeting_unjudged, "greeting is no SMTP greeting that we can read: not judged")                      \
-  X(released_on_stop, "hold ended because the dataplane stops")                                          \
-  X(released_on_bypass, "hold cancelled: frames went past the dataplane")                                \
-  /* refused */                                                                                          \
-  X(early_talk, "spoke before the greeting was read")                                                    \
-  X(early_talk_counted, "spoke before the greeting was read; only counted for this class")               \
-  X(early_talk_observed, "spoke before the greeting was read; would have been reset")                    \
-  X(blocked, "source is blocked")                                                                        \
-  X(blocked_observed, "source is blocked; would have been refused")                                      \
-  X(concurrent_limit, "more concurrent flows than the class allows")                                     \
-  X(rate_limit, "more new flows in a minute than the class allows")                                      \
-  X(unsynchronised_pipelining, "sent past a command whose reply it had not read")                        \
-  X(early_hello, "early EHLO of a client that was once offered PIPECONNECT: bytes left to repetition")   \
-  X(tombstone, "segment of a flow that was reset")                                                       \
-  X(gave_up, "client closed while held")                                                                 \
-  X(no_data, "connected and closed without a word")                                                      \
-  X(delivered, "server accepted a message")                                                              \
-  /* never evidence */                                                                                   \
-  X(ahead_ack, "acknowledges what was never sent")                                                       \
-  X(outside_window, "sequence number outside the window")                                                \
-  X(inexact_reset, "reset whose sequence number is not the expected one")                                \
-  X(unproven_data, "data before the handshake was proven")                                               \
-  X(bad_checksum, "wrong checksum on a segment that would change state")                                 \
-  /* edits */                                                                                            \
-  X(syn_data_trimmed, "data in a SYN trimmed")                                                           \
-  X(options_blanked, "TCP Fast Open or MPTCP option blanked")                                            \
-  X(mss_clamped, "MSS clamped so that segments fit the port's frame")                                    \
-  X(pipeconnect_hidden, "PIPECONNECT keyword overwritten in an EHLO reply")                              \
-  /* full rooms and trouble: mail goes on, judged less */                                                \
-  X(table_full, "flow table full: passed unjudged")                                                      \
-  X(syn_share_full, "too many unanswered SYNs: the oldest gave way")                                     \
-  X(source_table_full, "source table full: penalties and limits not kept for this source")               \
-  X(banner_pool_full, "no room to park a greeting: passed at once")                                      \
-  X(dialogue_pool_full, "no dialogue record: pipelining not judged")                                     \
-  X(server_table_full, "more servers than the table holds: passed unjudged")                             \
-  X(path_table_full, "more link paths than the table holds: passed unjudged")                            \
-  X(calendar_full, "no calendar chunk: passed without a hold")                                           \
-  X(no_buffer, "no packet buffer for a frame of our own")                                                \
-  X(reflection_bound, "reply to an unproven source withheld: rate bound")                                \
-  X(reordered_reply, "EHLO reply out of order: left to repetition")                                   \
-  X(dialogue_lost, "gap in a dialogue: pipelining no longer judged")                                     \
-  X(malformed, "frame with impossible lengths")                                                          \
-  X(fragment, "IP fragment of TCP")                                                                      \
-  X(idle, "flow forgotten after long silence")                                                           \
+#define MIRE_REASONS(X)                                                                                \
+  /* passed */                                                                                         \
+  X(not_smtp, "not TCP port 25, or not towards a protected server")                                    \
+  X(outbound, "a connection opened from the lan side")                                                 \
+  X(exempt, "source is exempt")                                                                        \
+  X(handshake, "part of a handshake")                                                                  \
+  X(no_hold, "greeting passed at once: the class has no hold")                                         \
+  X(hold_over, "greeting came after the hold was over")                                                \
+  X(in_dialogue, "dialogue in turn")                                                                   \
+  X(nothing_new, "acknowledgement, keepalive, probe or repetition")                                    \
+  X(no_entry, "belongs to no flow that we saw begin")                                                  \
+  X(joined_mid_stream, "flow was joined mid-stream")                                                   \
+  X(closing, "flow is closing")                                                                        \
+  X(not_configured, "no configuration yet")                                                            \
+  /* held and released */                                                                              \
+  X(syn_ack_held, "SYN-ACK held")                                                                      \
+  X(greeting_held, "greeting held")                                                                    \
+  X(repeated_while_held, "repetition of what is held")                                                 \
+  X(deadline, "hold ended at its deadline")                                                            \
+  X(greeting_refused, "server greets with 4xx or 5xx: passed at once")                                 \
+  X(greeting_unjudged, "greeting is no SMTP greeting that we can read: not judged")                    \
+  X(released_on_stop, "hold ended because the dataplane stops")                                        \
+  X(released_on_bypass, "hold cancelled: frames went past the dataplane")                              \
+  /* refused */                                                                                        \
+  X(early_talk, "spoke before the greeting was read")                                                  \
+  X(early_talk_counted, "spoke before the greeting was read; only counted for this class")             \
+  X(early_talk_observed, "spoke before the greeting was read; would have been reset")                  \
+  X(blocked, "source is blocked")                                                                      \
+  X(blocked_observed, "source is blocked; would have been refused")                                    \
+  X(concurrent_limit, "more concurrent flows than the class allows")                                   \
+  X(rate_limit, "more new flows in a minute than the class allows")                                    \
+  X(unsynchronised_pipelining, "sent past a command whose reply it had not read")                      \
+  X(early_hello, "early EHLO of a client that was once offered PIPECONNECT: bytes left to repetition") \
+  X(tombstone, "segment of a flow that was reset")                                                     \
+  X(gave_up, "client closed while held")                                                               \
+  X(no_data, "connected and closed without a word")                                                    \
+  X(delivered, "server accepted a message")                                                            \
+  /* never evidence */                                                                                 \
+  X(ahead_ack, "acknowledges what was never sent")                                                     \
+  X(outside_window, "sequence number outside the window")                                              \
+  X(inexact_reset, "reset whose sequence number is not the expected one")                              \
+  X(unproven_data, "data before the handshake was proven")                                             \
+  X(bad_checksum, "wrong checksum on a segment that would change state")                               \
+  /* edits */                                                                                          \
+  X(syn_data_trimmed, "data in a SYN trimmed")                                                         \
+  X(options_blanked, "TCP Fast Open or MPTCP option blanked")                                          \
+  X(mss_clamped, "MSS clamped so that segments fit the port's frame")                                  \
+  X(pipeconnect_hidden, "PIPECONNECT keyword overwritten in an EHLO reply")                            \
+  /* full rooms and trouble: mail goes on, judged less */                                              \
+  X(table_full, "flow table full: passed unjudged")                                                    \
+  X(syn_share_full, "too many unanswered SYNs: the oldest gave way")                                   \
+  X(source_table_full, "source table full: penalties and limits not kept for this source")             \
+  X(banner_pool_full, "no room to park a greeting: passed at once")                                    \
+  X(dialogue_pool_full, "no dialogue record: pipelining not judged")                                   \
+  X(server_table_full, "more servers than the table holds: passed unjudged")                           \
+  X(path_table_full, "more link paths than the table holds: passed unjudged")                          \
+  X(calendar_full, "no calendar chunk: passed without a hold")                                         \
+  X(no_buffer, "no packet buffer for a frame of our own")                                              \
+  X(reflection_bound, "reply to an unproven source withheld: rate bound")                              \
+  X(reordered_reply, "EHLO reply out of order: left to repetition")                                    \
+  X(dialogue_lost, "gap in a dialogue: pipelining no longer judged")                                   \
+  X(malformed, "frame with impossible lengths")                                                        \
+  X(fragment, "IP fragment of TCP")                                                                    \
+  X(idle, "flow forgotten after long silence")                                                         \
   X(evicted, "flow gave way to a newer one")
 
 enum class Reason : uint8_t {

@@ -7,7 +7,8 @@
 namespace mire::source {
 namespace {
 
-// FNV-1a (Fowler, Noll, Vo). Its keys come from the operator's lists and a look-up cannot insert, so nobody can aim at it.
+// FNV-1a (Fowler, Noll, Vo). Its keys come from the operator's lists and a look-up cannot insert, so nobody can aim at
+// it.
 size_t fnv(const uint8_t* p, size_t n, size_t h = 14695981039346656037ull) noexcept {
   for (size_t i = 0; i < n; ++i) h = (h ^ p[i]) * 1099511628211ull;
   return h;
@@ -38,7 +39,8 @@ void ClassTable::set(const wire::Prefix& p, policy::SourceClass c) {
 
 void ClassTable::erase(const wire::Prefix& p) {
   const auto length = static_cast<uint8_t>(mapped_length(p));
-  if (entries_.erase(Key{masked_mapped(p.address, length), length}) != 0 && --in_use_[length] == 0) lengths_.reset(length);
+  if (entries_.erase(Key{masked_mapped(p.address, length), length}) != 0 && --in_use_[length] == 0)
+    lengths_.reset(length);
 }
 
 std::optional<policy::SourceClass> ClassTable::find(const wire::Address& a) const noexcept {

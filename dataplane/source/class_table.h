@@ -1,8 +1,8 @@
 // class_table.h - prefixes to classes: only what differs from unknown.
 //
-// Purpose: longest-prefix match over lists of any mix of lengths, both families. One bounded hash probe for each prefix length that is in use
-// (a bitmap knows them), asked on SYN alone, never per packet. Entries are added and removed one by one. Built by the control
-// thread; read-only once it is part of Settings.
+// Purpose: longest-prefix match over lists of any mix of lengths, both families. One bounded hash probe for each prefix
+// length that is in use (a bitmap knows them), asked on SYN alone, never per packet. Entries are added and removed one
+// by one. Built by the control thread; read-only once it is part of Settings.
 #pragma once
 
 #include <array>

@@ -22,14 +22,15 @@ struct PenaltyRange {
 };
 
 struct Settings {
-  uint64_t generation = 0;  // of mired's commits; 0: built in
-  bool observe = false;     // the whole box
-  bool fail_closed = false; // for the eBPF programs; the lcores do not look at it
+  uint64_t generation = 0;   // of mired's commits; 0: built in
+  bool observe = false;      // the whole box
+  bool fail_closed = false;  // for the eBPF programs; the lcores do not look at it
   policy::Treatments treatments = policy::default_treatments();
   PenaltyRange penalty;
   ClassTable classes;
   std::unordered_set<wire::Address, AddressHash> protect;  // empty: every lan address
-  // Servers that once offered PIPECONNECT: until when (our clock) an early EHLO to them is left to repetition rather than reset.
+  // Servers that once offered PIPECONNECT: until when (our clock) an early EHLO to them is left to repetition rather
+  // than reset.
   std::unordered_map<wire::Address, Time, AddressHash> early_hello_until;
 
   [[nodiscard]] bool protects(const wire::Address& server) const noexcept {

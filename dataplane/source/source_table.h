@@ -1,8 +1,8 @@
 // source_table.h - what one lcore knows of its sources: live flows, rate, penalty.
 //
-// Purpose: limits and penalties without a lock, because all flows of a source are on one lcore. Nothing is entered before a handshake is proven,
-// so forged SYNs leave no trace. Fixed size; what has neither flows nor offences gives way first, and a full table is counted by the caller.
-// Assumes: one thread. Cost: one look-up a SYN and two a flow.
+// Purpose: limits and penalties without a lock, because all flows of a source are on one lcore. Nothing is entered
+// before a handshake is proven, so forged SYNs leave no trace. Fixed size; what has neither flows nor offences gives
+// way first, and a full table is counted by the caller. Assumes: one thread. Cost: one look-up a SYN and two a flow.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@
 namespace mire::source {
 
 struct SourceRecord {
-  wire::Address key;            // wire::source_of(client)
-  uint32_t live = 0;            // proven flows
-  uint32_t minute = 0;          // minute (of our clock) that `opened` counts
-  uint32_t opened = 0;          // flows proven in that minute
-  uint32_t penalty_until = 0;   // second (of our clock); 0: none ever
-  uint32_t last_offence = 0;    // second
+  wire::Address key;           // wire::source_of(client)
+  uint32_t live = 0;           // proven flows
+  uint32_t minute = 0;         // minute (of our clock) that `opened` counts
+  uint32_t opened = 0;         // flows proven in that minute
+  uint32_t penalty_until = 0;  // second (of our clock); 0: none ever
+  uint32_t last_offence = 0;   // second
   uint32_t offences = 0;
 };
 
@@ -34,8 +34,8 @@ class SourceTable {
   bool opened(const wire::Address& client, Time now) noexcept;
   void closed(const wire::Address& client) noexcept;
 
-  // An offence: doubles the penalty (one doubling is forgotten for each day without offence). Returns how long it now runs from
-  // `now` on, or zero if the source is not in the table.
+  // An offence: doubles the penalty (one doubling is forgotten for each day without offence). Returns how long it now
+  // runs from `now` on, or zero if the source is not in the table.
   Duration offend(const wire::Address& client, const PenaltyRange&, Time now) noexcept;
 
   [[nodiscard]] static bool penalised(const SourceRecord& r, Time now) noexcept {

@@ -1,0 +1,272 @@
+#include "dataplane/lcore/pipeline_impl.h"
+#include "dataplane/smtp/early.h"
+
+namespace mire::lcore {
+
+using policy::Verdict;
+using wire::SeqNo;
+
+namespace {
+
+bool is_syn(const wire::Headers& h) noexcept { return (h.flags & (wire::kSyn | wire::kAck)) == wire::kSyn; }
+
+// What a wrong checksum must not be able to do. Frames whose fate does not depend on them are not summed up.
+bool changes_state(policy::State s, policy::Event e) noexcept {
+  using policy::Event;
+  using policy::State;
+  switch (s) {
+    case State::tombstone:
+    case State::finished:
+    case State::joined: return false;
+    case State::talking:
+    case State::closing: return e == Event::reset || e == Event::fin;
+    case State::none:
+    case State::syn_seen:
+    case State::syn_ack_held:
+    case State::syn_ack_sent:
+    case State::waiting:
+    case State::banner_held:
+    case State::due:
+    case State::greeted: return true;
+  }
+  return true;
+}
+
+}  // namespace
+
+void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
+  const Handle h = c.id.server == 0 ? flow::kNoFlow : flows_.find(c.id, c.probe);
+  if (h == flow::kNoFlow) {
+    if (is_syn(c.headers)) {
+      new_flow(f, c);
+    } else {
+      count(Reason::no_entry);
+    }
+    return;
+  }
+  obey_epoch(h);
+  flow::State32& s = flows_[h];
+  Event e = client_event(f, c, s);
+  if (changes_state(s.state, e) && !wire::checksums_valid(f.bytes(), c.headers)) {
+    count(Reason::bad_checksum);  // the server will drop it
+    return;
+  }
+  if (!flow::hold_runs(s.state)) s.set_seen_second(now_second());
+
+  smtp::Findings findings;
+  if ((e == Event::speech || e == Event::fin) && s.state == State::talking && c.headers.payload_length != 0) {
+    client_speech(f, c, h, findings);
+    if (findings.unsynchronised != 0) e = Event::pipelined;
+  }
+  do_client_step(f, c, h, e, policy::step(s.state, e, treatment(s.source_class)));
+}
+
+policy::Event Pipeline::Impl::client_event(const FrameRef& f, const Column& c, const flow::State32& s) const {
+  const Event e = flow::classify_client(s, c.headers);
+  if (e == Event::early && now_ < early_hello_until_[c.id.server] && smtp::is_hello(payload(f, c.headers)))
+    return Event::early_hello;
+  return e;
+}
+
+void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
+  const wire::Headers& h = c.headers;
+  if (!wire::checksums_valid(f.bytes(), h)) {
+    count(Reason::bad_checksum);
+    return;
+  }
+  const SourceClass source_class = class_of(h.source);
+  const policy::Treatment& t = treatment(source_class);
+  const Step st = policy::step(State::none, Event::syn, t);
+  count(st);
+  if (st.verdict == Verdict::drop || st.verdict == Verdict::reset) {
+    f.fate = Fate::drop;
+    if (st.verdict == Verdict::reset) refuse_syn(f, h);
+    return;
+  }
+  if (st.next == State::none) return;
+
+  edit_syn(f, c, source_class);
+  if (t.concurrent != 0 || t.per_minute != 0) {
+    if (const auto* r = sources_.find(h.source); r != nullptr) {
+      const bool crowd = t.concurrent != 0 && r->live >= t.concurrent;
+      const bool rush = t.per_minute != 0 && source::SourceTable::opened_this_minute(*r, now_) >= t.per_minute;
+      if (crowd || rush) {
+        count(crowd ? Reason::concurrent_limit : Reason::rate_limit);
+        if (!t.observe) f.fate = Fate::drop;
+        if (!t.observe) return;
+      }
+    }
+  }
+
+  if (c.id.server == 0) {
+    c.id.server = static_cast<uint16_t>(endpoint_for(h.destination, h.vlan, false));
+    if (c.id.server == 0) return;  // the server's answer will tell that there is one
+    c.probe = flows_.probe(c.id);
+  }
+  const uint32_t path = path_of(f, h, false);
+  if (path == 0) return;
+  const Handle handle = create(c, source_class, path);
+  if (handle == flow::kNoFlow) return;
+  flow::State32& s = flows_[handle];
+  s.client_isn = h.seq;
+  if (st.verdict == Verdict::count) s.set(flow::kWouldReset);
+  enter(handle, st.next);
+  if (const Handle oldest = flows_.leash(handle); oldest != flow::kNoFlow) {
+    count(Reason::syn_share_full);
+    erase(oldest);
+  }
+}
+
+// RFC 7413 data and MPTCP would carry payload round the gate: they come again after the handshake, where they are
+// judged.
+void Pipeline::Impl::edit_syn(FrameRef& f, Column& c, SourceClass source_class) {
+  if (source_class == SourceClass::trusted || source_class == SourceClass::exempt) return;
+  if (treatment(source_class).observe) return;
+  if (wire::read_options(f.bytes(), c.headers).signature) return;  // RFC 2385, RFC 5925: signed over header and data
+  if (wire::blank_fast_open_and_multipath(f.bytes(), c.headers)) count(Reason::options_blanked);
+  if (c.headers.payload_length != 0) {
+    f.length = wire::trim_payload(f.bytes(), c.headers);
+    count(Reason::syn_data_trimmed);
+  }
+}
+
+void Pipeline::Impl::clamp_mss(FrameRef& f, const Column& c) {
+  if (options_.largest_frame == 0 || (c.headers.flags & wire::kSyn) == 0) return;
+  if (wire::read_options(f.bytes(), c.headers).signature) return;
+  const auto fits = static_cast<uint16_t>(options_.largest_frame - c.headers.l4 - 20);
+  if (wire::clamp_mss(f.bytes(), c.headers, fits)) count(Reason::mss_clamped);
+}
+
+// The handshake's ACK: the source is real from here on.
+void Pipeline::Impl::prove(Handle h, const Step&) {
+  flow::State32& s = flows_[h];
+  const wire::Address client = flows_.id(h).client;
+  s.set(flow::kProven);
+  if (!sources_.opened(client, now_)) count(Reason::source_table_full);
+  ++counters_.opened[static_cast<size_t>(s.source_class)][client.is_v4() ? 0 : 1];
+}
+
+// New payload in a dialogue: the scanner reads it, in order, once.
+void Pipeline::Impl::client_speech(const FrameRef& f, const Column& c, Handle h, smtp::Findings& findings) {
+  flow::State32& s = flows_[h];
+  s.set(flow::kSpoke);
+  DialogueRecord* d = dialogue_of(s);
+  if (d == nullptr || d->dialogue.opaque() != smtp::Opaque::no) return;
+  const SeqNo next = s.client_next();
+  if (c.headers.seq > next) {
+    d->dialogue.give_up();
+    count(Reason::dialogue_lost);
+    return;
+  }
+  const auto seen = static_cast<size_t>(next - c.headers.seq);
+  if (seen >= c.headers.payload_length) return;  // repeated
+  const int32_t acked = d->greeting_open ? 0 : c.headers.ack - d->server_origin;
+  d->dialogue.client(payload(f, c.headers).subspan(seen), acked > 0 ? static_cast<uint32_t>(acked) : 0, findings);
+}
+
+void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, const Step& st) {
+  count(st);
+  const wire::Headers& hdr = c.headers;
+  const State at = flows_[h].state;
+  if (e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_fin) {
+    if (at == State::syn_ack_sent) prove(h, st);
+  }
+  switch (st.verdict) {
+    case Verdict::pass:
+      if (e == Event::syn_repeated || e == Event::syn_other) {
+        edit_syn(f, c, flows_[h].source_class);
+        return;
+      }
+      if (st.next == State::waiting && at == State::syn_ack_sent) {
+        if (stopping_) {
+          enter(h, State::due);
+        } else {
+          enter(h, State::waiting);
+          begin_hold(h, st.hold);
+        }
+        return;
+      }
+      enter(h, st.next);
+      if (st.next == State::talking && at == State::greeted) {
+        // The first words: they may already run past an EHLO.
+        smtp::Findings findings;
+        client_speech(f, c, h, findings);
+        if (findings.unsynchronised != 0) {
+          do_client_step(f, c, h, Event::pipelined,
+                         policy::step(State::talking, Event::pipelined, treatment(flows_[h].source_class)));
+          return;
+        }
+      }
+      break;
+    case Verdict::count:
+      if (st.reason == Reason::unsynchronised_pipelining) {
+        report(h, at, st.verdict, st.reason, 0, payload(f, hdr));
+        break;
+      }
+      early_talk(f, c, h, st, at);
+      break;
+    case Verdict::reset:
+      f.fate = Fate::drop;
+      if (st.reason == Reason::unsynchronised_pipelining) {
+        report(h, at, st.verdict, st.reason, 0, payload(f, hdr));
+        flows_[h].set(flow::kReported);
+        reset_both(h, at, hdr);
+        enter(h, State::tombstone);
+      } else {
+        early_talk(f, c, h, st, at);
+      }
+      return;
+    case Verdict::finish:
+      f.fate = Fate::drop;
+      finish_client(h, f, hdr);
+      if (at != State::finished) reset_server(h, flows_[h].client_first());
+      enter(h, st.next);
+      return;
+    case Verdict::drop:
+      f.fate = Fate::drop;
+      if (at == State::tombstone) answer_tombstone(h, hdr, true);
+      enter(h, st.next);
+      return;
+    case Verdict::hold:
+    case Verdict::release:
+      MIRE_ASSERT(false);  // only the server's segments are held, only time releases
+      return;
+  }
+  if ((hdr.flags & wire::kFin) != 0) {
+    if (flows_.used(h) && flows_[h].state == State::talking) enter(h, State::closing);
+    saw_fin(h, flow::kClientFin);
+  }
+  // What went on to the server moves its expectation (only forward, only in a dialogue that we follow).
+  if (!flows_.used(h)) return;
+  flow::State32& s = flows_[h];
+  if (s.state == State::talking && hdr.payload_length != 0) {
+    const SeqNo end = hdr.seq + hdr.payload_length;
+    if (end > s.client_next()) s.set_client_next(end);
+  }
+}
+
+void Pipeline::Impl::early_talk(const FrameRef& f, const Column& c, Handle h, const Step& st, State at) {
+  const auto said = payload(f, c.headers);
+  const bool other_protocol = smtp::other_protocol(said);
+  flow::State32& s = flows_[h];
+  const uint32_t held_ms = ran_ms(s);
+  if (st.verdict == Verdict::reset) {
+    Duration penalty{};
+    if (policy::demotes(s.source_class, other_protocol))
+      penalty = sources_.offend(flows_.id(h).client, settings_->penalty, now_);
+    report(h, at, st.verdict, st.reason, held_ms, said, penalty);
+    s.set(flow::kReported);
+    reset_both(h, at, c.headers);
+    enter(h, State::tombstone);
+    return;
+  }
+  if (st.reason == Reason::early_talk_observed) s.set(flow::kWouldReset);
+  report(h, at, st.verdict, st.reason, held_ms, said);
+  s.set(flow::kSpoke);
+  if (at == State::banner_held) end_hold(h, st.reason);
+  enter(h, State::talking);
+  smtp::Findings ignored;  // judged already
+  client_speech(f, c, h, ignored);
+}
+
+}  // namespace mire::lcore

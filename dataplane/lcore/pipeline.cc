@@ -1,0 +1,160 @@
+#include "dataplane/lcore/pipeline.h"
+
+#include "dataplane/lcore/pipeline_impl.h"
+
+namespace mire::lcore {
+
+using Role = Column::Role;
+
+namespace {
+constexpr uint16_t kSmtp = 25;
+
+// Who is the client of a frame with port 25 in it, seen from the side that it came in by?
+Role role_of(const wire::Headers& h, Side from) noexcept {
+  if (h.kind != wire::FrameKind::tcp) return Role::none;
+  if (from == Side::wan && h.destination_port == kSmtp) return Role::client;
+  if (from == Side::lan && h.source_port == kSmtp) return Role::server;
+  return Role::none;
+}
+}  // namespace
+
+Pipeline::Impl::Impl(const PipelineOptions& options, Transmitter& out, EventSink& events)
+    : options_(options),
+      out_(out),
+      events_(events),
+      chance_(options.seed),
+      flows_(options.sizes.flows_v4, options.sizes.flows_v6, (options.sizes.flows_v4 + options.sizes.flows_v6) / 8,
+             options.seed ^ 0x666c6f77),
+      calendar_(options.sizes.flows_v4 + options.sizes.flows_v6),
+      sources_(options.sizes.sources, options.seed ^ 0x736f7572),
+      banners_(options.sizes.banner_bytes, options.seed ^ 0x62616e6e),
+      endpoints_(options.sizes.servers, options.seed ^ 0x656e6470),
+      paths_(options.sizes.paths, options.seed ^ 0x70617468),
+      early_hello_until_(options.sizes.servers + 1),
+      dialogues_(options.sizes.dialogues + 1),
+      scratch_(hold::BannerPool::kLargest) {
+  MIRE_ASSERT(options.sizes.servers < 65536 && options.sizes.paths < 65536);
+  for (uint32_t i = options.sizes.dialogues; i > 0; --i) {
+    dialogues_[i].next = free_dialogue_;
+    free_dialogue_ = i;
+  }
+}
+
+const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
+  const source::Settings* old = settings_;
+  settings_ = fresh;
+  if (fresh == nullptr) return old;
+  treatments_ = fresh->treatments;
+  for (auto& t : treatments_) t.observe = t.observe || fresh->observe;
+  for (uint32_t id = 1; id <= endpoints_.capacity(); ++id) {
+    const auto hit = fresh->early_hello_until.find(endpoints_[id].address);
+    early_hello_until_[id] = hit == fresh->early_hello_until.end() ? Time{} : hit->second;
+  }
+  return old;
+}
+
+void Pipeline::Impl::process(Burst& burst, Time now) {
+  MIRE_ASSERT(burst.count <= kBurst);
+  now_ = now;
+  if (!started_ || now_ms() > calendar_.now_ms() + 1000) expire(now);
+  parse(burst);
+  look_up(burst);
+  for (size_t i = 0; i < burst.count; ++i) act(burst.frames[i], columns_[i]);
+}
+
+// Fills headers and roles, and asks for the buckets.
+void Pipeline::Impl::parse(Burst& burst) {
+  for (size_t i = 0; i < burst.count; ++i) {
+    const FrameRef& f = burst.frames[i];
+    Column& c = columns_[i];
+    const auto side = static_cast<size_t>(f.from);
+    ++counters_.frames_in[side];
+    counters_.bytes_in[side] += f.length;
+
+    c.headers = wire::parse(f.bytes());
+    const wire::Headers& h = c.headers;
+    c.role = role_of(h, f.from);
+    if (c.role == Role::none) continue;
+    const bool client = c.role == Role::client;
+    const uint32_t server = endpoints_.find({client ? h.destination : h.source, h.vlan.value});
+    c.id = {client ? h.source : h.destination, client ? h.source_port : h.destination_port,
+            static_cast<uint16_t>(server)};
+    if (server == 0) continue;
+    c.probe = flows_.probe(c.id);
+    flows_.prefetch(c.probe);
+  }
+}
+
+// The buckets have come: asks for the records in them.
+void Pipeline::Impl::look_up(const Burst& burst) {
+  for (size_t i = 0; i < burst.count; ++i) {
+    const Column& c = columns_[i];
+    if (c.role != Role::none && c.id.server != 0) flows_.prefetch_record(c.probe);
+  }
+}
+
+void Pipeline::Impl::act(FrameRef& f, Column& c) {
+  f.fate = Fate::forward;
+  switch (c.role) {
+    case Role::none:
+      if (c.headers.kind == wire::FrameKind::malformed) {
+        count(Reason::malformed);
+      } else if (c.headers.kind == wire::FrameKind::fragment) {
+        count(Reason::fragment);
+      } else if (c.headers.kind == wire::FrameKind::tcp &&
+                 (c.headers.source_port == kSmtp || c.headers.destination_port == kSmtp)) {
+        clamp_mss(f, c);
+        count(Reason::outbound);
+      } else {
+        count(Reason::not_smtp);
+      }
+      return;
+    case Role::client: clamp_mss(f, c); break;
+    case Role::server: clamp_mss(f, c); break;
+  }
+  if (settings_ == nullptr) {
+    count(Reason::not_configured);
+    return;
+  }
+  const wire::Address& server = c.role == Role::client ? c.headers.destination : c.headers.source;
+  if (!settings_->protects(server)) {
+    count(Reason::not_smtp);
+    return;
+  }
+  if (c.role == Role::client) {
+    on_client(f, c);
+  } else {
+    on_server(f, c);
+  }
+}
+
+// --- the public face -------------------------------------------------------------------------------------------------
+
+Pipeline::Pipeline(const PipelineOptions& o, Transmitter& t, EventSink& e) : impl_(std::make_unique<Impl>(o, t, e)) {}
+Pipeline::~Pipeline() = default;
+
+const source::Settings* Pipeline::use(const source::Settings* s) { return impl_->use(s); }
+void Pipeline::process(Burst& burst, Time now) { impl_->process(burst, now); }
+void Pipeline::expire(Time now) { impl_->expire(now); }
+std::optional<Time> Pipeline::next_deadline(Time) const { return impl_->next_deadline(); }
+void Pipeline::bypassed() { impl_->bypassed(); }
+void Pipeline::release_all(Time now) { impl_->release_all(now); }
+const Counters& Pipeline::counters() const noexcept { return impl_->counters(); }
+std::optional<SourceView> Pipeline::find_source(const wire::Address& a, Time now) const {
+  return impl_->find_source(a, now);
+}
+
+unsigned owner_of(const wire::Address& client, unsigned lcores, uint64_t seed) noexcept {
+  if (lcores <= 1) return 0;
+  const uint64_t h = KeyedHash{seed ^ 0x6f776e65}.of(wire::source_of(client));
+  return static_cast<unsigned>(((h >> 32) * lcores) >> 32);
+}
+
+std::optional<wire::Address> client_of(const FrameRef& f) noexcept {
+  const wire::Headers h = wire::parse(f.bytes());
+  const bool smtp = h.kind == wire::FrameKind::tcp && (h.source_port == kSmtp || h.destination_port == kSmtp);
+  if (!smtp && h.kind != wire::FrameKind::fragment) return std::nullopt;
+  return f.from == Side::wan ? h.source : h.destination;
+}
+
+}  // namespace mire::lcore

@@ -1,0 +1,192 @@
+// pipeline_impl.h - the pipeline's inside: its rooms, and the steps of the walk. Private to lcore/.
+//
+// pipeline.cc conducts the burst; client_side.cc and server_side.cc turn a segment into an event, ask the policy and do
+// what it says; flow_life.cc keeps records consistent when states change; replies.cc crafts; timers.cc ends holds and
+// forgets.
+#pragma once
+
+#include <random>
+#include <vector>
+
+#include "dataplane/base/interner.h"
+#include "dataplane/flow/calendar.h"
+#include "dataplane/flow/classify.h"
+#include "dataplane/flow/flow_table.h"
+#include "dataplane/hold/banner_pool.h"
+#include "dataplane/lcore/pipeline.h"
+#include "dataplane/policy/policy.h"
+#include "dataplane/smtp/dialogue.h"
+#include "dataplane/source/source_table.h"
+#include "dataplane/wire/craft.h"
+#include "dataplane/wire/options.h"
+
+namespace mire::lcore {
+
+// A protected server on one VLAN stack; flows carry its number.
+struct Endpoint {
+  wire::Address address;
+  uint64_t vlan = 0;
+  friend bool operator==(const Endpoint&, const Endpoint&) noexcept = default;
+};
+static_assert(sizeof(Endpoint) == 24);
+
+// Link headers of both directions, as bytes without padding so that they can be interned.
+struct LinkPath {
+  wire::LinkHeader to_server;
+  wire::LinkHeader to_client;
+  friend bool operator==(const LinkPath&, const LinkPath&) noexcept = default;
+};
+static_assert(std::has_unique_object_representations_v<LinkPath>);
+
+struct DialogueRecord {
+  smtp::Dialogue dialogue;
+  wire::SeqNo client_origin;  // sequence numbers from which the dialogue's offsets count
+  wire::SeqNo server_origin;
+  uint32_t next = 0;           // free list
+  bool greeting_open = false;  // the client spoke before the greeting: server_origin is not known yet
+};
+
+// One frame of the burst, as the stages fill it.
+struct Column {
+  enum class Role : uint8_t { none, client, server };
+  wire::Headers headers;
+  flow::FlowId id;  // valid if the role is not none and the endpoint is known
+  flow::FlowTable::Probe probe;
+  Role role = Role::none;
+};
+
+class Pipeline::Impl {
+ public:
+  Impl(const PipelineOptions&, Transmitter&, EventSink&);
+
+  const source::Settings* use(const source::Settings*);
+  void process(Burst&, Time now);
+  void expire(Time now);
+  [[nodiscard]] std::optional<Time> next_deadline() const;
+  void bypassed();
+  void release_all(Time now);
+  [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+  [[nodiscard]] std::optional<SourceView> find_source(const wire::Address&, Time now) const;
+  [[nodiscard]] size_t bytes() const noexcept { return flows_.bytes() + calendar_.bytes() + banners_.capacity_bytes(); }
+
+ private:
+  using Event = policy::Event;
+  using Reason = policy::Reason;
+  using State = policy::State;
+  using Step = policy::Step;
+  using SourceClass = policy::SourceClass;
+  using Handle = flow::Handle;
+
+  // pipeline.cc: the stages
+  void parse(Burst&);
+  void look_up(const Burst&);
+  void act(FrameRef&, Column&);
+
+  // client_side.cc
+  void on_client(FrameRef&, Column&);
+  void new_flow(FrameRef&, Column&);
+  [[nodiscard]] Event client_event(const FrameRef&, const Column&, const flow::State32&) const;
+  void do_client_step(FrameRef&, Column&, Handle, Event, const Step&);
+  void prove(Handle, const Step&);
+  void client_speech(const FrameRef&, const Column&, Handle, smtp::Findings&);
+  void early_talk(const FrameRef&, const Column&, Handle, const Step&, State at);
+  void edit_syn(FrameRef&, Column&, SourceClass);
+  void clamp_mss(FrameRef&, const Column&);
+
+  // server_side.cc
+  void on_server(FrameRef&, Column&);
+  void adopt(FrameRef&, Column&);
+  void on_syn_ack(FrameRef&, Column&, Handle, Event);
+  void park_syn_ack(const FrameRef&, const Column&, flow::State32&);
+  void on_greeting(FrameRef&, Column&, Handle);
+  void pass_greeting(Handle, const wire::Headers&, std::span<const uint8_t> all, size_t end, uint16_t segment);
+  void park_greeting(FrameRef&, const Column&, Handle, std::span<const uint8_t> all, uint16_t segment, const Step&);
+  void do_server_step(FrameRef&, Column&, Handle, Event, const Step&);
+  void server_speech(FrameRef&, const Column&, Handle);
+  void learn_numbers(const FrameRef&, const wire::Headers&, flow::State32&);
+  [[nodiscard]] wire::SeqNo expected_of_greeting(const flow::State32&) const;
+
+  // flow_life.cc
+  [[nodiscard]] Handle create(const Column&, SourceClass, uint32_t path);
+  void erase(Handle);
+  void enter(Handle, State next);
+  void drop_payload_refs(flow::State32&);
+  void begin_dialogue(flow::State32&);
+  [[nodiscard]] DialogueRecord* dialogue_of(const flow::State32&);
+  void begin_hold(Handle, policy::HoldRange);
+  void end_report(Handle);
+  void saw_fin(Handle, flow::Flag whose);
+  [[nodiscard]] uint32_t ran_ms(const flow::State32&) const;
+  void leave_sources(Handle);
+  void obey_epoch(Handle);
+  [[nodiscard]] SourceClass class_of(const wire::Address& client) const;
+  [[nodiscard]] uint32_t path_of(const FrameRef&, const wire::Headers&, bool from_server);
+  void see_server_path(const FrameRef&, const wire::Headers&, flow::State32&);
+  [[nodiscard]] uint32_t endpoint_for(const wire::Address& server, wire::VlanStack, bool answered);
+
+  // replies.cc
+  void send(Side to, const wire::Segment&);
+  [[nodiscard]] wire::Segment to_client(Handle) const;
+  [[nodiscard]] wire::Segment to_server(Handle) const;
+  void reset_client(Handle, wire::SeqNo);
+  void reset_server(Handle, wire::SeqNo);
+  void reset_both(Handle, State at, const wire::Headers&);
+  void refuse_syn(const FrameRef&, const wire::Headers&);
+  void finish_client(Handle, const FrameRef&, const wire::Headers&);
+  void answer_tombstone(Handle, const wire::Headers&, bool from_client);
+  uint32_t release_greeting(Handle);
+  void release_syn_ack(Handle);
+
+  // timers.cc
+  void due(Handle, uint64_t deadline_ms);
+  void end_hold(Handle, Reason);
+  void sweep();
+  void forget_if_silent(Handle);
+
+  void count(Reason r) noexcept { ++counters_.reasons[static_cast<size_t>(r)]; }
+  void count(const Step& s) noexcept {
+    count(s.reason);
+    ++counters_.verdicts[static_cast<size_t>(s.verdict)];
+  }
+  void report(Handle, State at, policy::Verdict, Reason, uint32_t hold_ms = 0, std::span<const uint8_t> bytes = {},
+              Duration penalty = {});
+  void offer(const mailbox::FlowEvent&);
+  [[nodiscard]] const policy::Treatment& treatment(SourceClass c) const noexcept {
+    return treatments_[static_cast<size_t>(c)];
+  }
+  [[nodiscard]] uint64_t now_ms() const noexcept { return to_ms(now_); }
+  [[nodiscard]] uint32_t now_second() const noexcept { return static_cast<uint32_t>(now_ms() / 1000); }
+  [[nodiscard]] static std::span<const uint8_t> payload(const FrameRef& f, const wire::Headers& h) noexcept {
+    return {f.data + h.payload, h.payload_length};
+  }
+
+  const PipelineOptions options_;
+  Transmitter& out_;
+  EventSink& events_;
+  const source::Settings* settings_ = nullptr;
+  policy::Treatments treatments_{};  // with `observe` of the whole box folded in
+  Counters counters_;
+  std::mt19937_64 chance_;
+
+  flow::FlowTable flows_;
+  flow::Calendar calendar_;
+  source::SourceTable sources_;
+  hold::BannerPool banners_;
+  Interner<Endpoint> endpoints_;
+  Interner<LinkPath> paths_;
+  std::vector<Time> early_hello_until_;  // by endpoint
+  std::vector<DialogueRecord> dialogues_;
+  uint32_t free_dialogue_ = 0;
+
+  std::array<Column, kBurst> columns_;
+  std::vector<uint8_t> scratch_;  // a greeting put together
+  Time now_{};
+  bool started_ = false;
+  bool stopping_ = false;
+  uint8_t epoch_ = 0;
+  uint64_t swept_ms_ = 0;
+  uint64_t reply_tokens_ms_ = 0;  // bound on replies to unproven sources
+  uint32_t reply_tokens_ = 0;
+};
+
+}  // namespace mire::lcore

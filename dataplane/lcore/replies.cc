@@ -1,0 +1,182 @@
+#include "dataplane/lcore/pipeline_impl.h"
+
+namespace mire::lcore {
+
+using wire::SeqNo;
+
+void Pipeline::Impl::send(Side to, const wire::Segment& segment) {
+  const size_t size = wire::crafted_size(segment);
+  const auto room = out_.reserve(to, size);
+  if (room.empty()) {
+    count(Reason::no_buffer);
+    return;
+  }
+  const size_t length = wire::craft(segment, room);
+  MIRE_ASSERT(length == size);
+  out_.commit(length);
+  ++counters_.crafted[static_cast<size_t>(to)];
+}
+
+// A segment in the server's name.
+wire::Segment Pipeline::Impl::to_client(Handle h) const {
+  const flow::FlowId id = flows_.id(h);
+  wire::Segment seg;
+  seg.link = paths_[const_cast<flow::FlowTable&>(flows_)[h].path].to_client;
+  seg.source = endpoints_[id.server].address;
+  seg.destination = id.client;
+  seg.source_port = 25;
+  seg.destination_port = id.port;
+  return seg;
+}
+
+// A segment in the client's name.
+wire::Segment Pipeline::Impl::to_server(Handle h) const {
+  const flow::FlowId id = flows_.id(h);
+  wire::Segment seg;
+  seg.link = paths_[const_cast<flow::FlowTable&>(flows_)[h].path].to_server;
+  seg.source = id.client;
+  seg.destination = endpoints_[id.server].address;
+  seg.source_port = id.port;
+  seg.destination_port = 25;
+  return seg;
+}
+
+void Pipeline::Impl::reset_client(Handle h, SeqNo seq) {
+  wire::Segment seg = to_client(h);
+  seg.flags = wire::kRst;
+  seg.seq = seq;
+  send(Side::wan, seg);
+}
+
+void Pipeline::Impl::reset_server(Handle h, SeqNo seq) {
+  wire::Segment seg = to_server(h);
+  seg.flags = wire::kRst;
+  seg.seq = seq;
+  send(Side::lan, seg);
+}
+
+// Each side gets a reset with the number that it accepts (RFC 9293 3.5.3, RFC 5961 3.2): exactly its RCV.NXT.
+void Pipeline::Impl::reset_both(Handle h, State at, const wire::Headers& hdr) {
+  const flow::State32& s = flows_[h];
+  switch (at) {
+    case State::greeted:
+    case State::talking:
+      // The client's RCV.NXT is unknown while bytes are on their way: between what it acknowledged and what went out.
+      reset_client(h, hdr.ack);
+      if (hdr.ack != s.server_next()) reset_client(h, s.server_next());
+      reset_server(h, at == State::talking ? s.client_next() : s.client_first());
+      return;
+    case State::syn_ack_sent:  // server still in SYN_RECV: a bare RST at ISN + 1
+    case State::waiting:
+    case State::banner_held:
+    case State::due:
+      reset_client(h, s.server_first());
+      reset_server(h, s.client_first());
+      return;
+    case State::none:
+    case State::syn_seen:
+    case State::syn_ack_held:
+    case State::closing:
+    case State::finished:
+    case State::tombstone:
+    case State::joined:
+      MIRE_ASSERT(false);  // nothing in these states is answered by a reset
+      return;
+  }
+}
+
+// To a client in SYN_SENT: RST and ACK, acknowledging its SYN (RFC 9293 3.10.7.3). Not proven to be its sender:
+// bounded.
+void Pipeline::Impl::refuse_syn(const FrameRef& f, const wire::Headers& h) {
+  if (now_ms() / 1000 != reply_tokens_ms_) {
+    reply_tokens_ms_ = now_ms() / 1000;
+    reply_tokens_ = options_.replies_per_second;
+  }
+  wire::Segment seg;
+  seg.link = wire::LinkHeader::of(f.bytes(), h).reversed();
+  seg.source = h.destination;
+  seg.destination = h.source;
+  seg.source_port = h.destination_port;
+  seg.destination_port = h.source_port;
+  seg.flags = wire::kRst | wire::kAck;
+  seg.ack = h.seq + h.sequence_length();
+  if (reply_tokens_ == 0 || wire::crafted_size(seg) > std::max<size_t>(f.length, 60)) {
+    count(Reason::reflection_bound);
+    return;
+  }
+  --reply_tokens_;
+  send(Side::wan, seg);
+}
+
+// The answer to a FIN while held: FIN and ACK in the server's name, the same for each repetition of it.
+void Pipeline::Impl::finish_client(Handle h, const FrameRef& f, const wire::Headers& hdr) {
+  const flow::State32& s = flows_[h];
+  wire::Segment seg = to_client(h);
+  seg.flags = wire::kFin | wire::kAck;
+  seg.seq = s.server_first();
+  seg.ack = hdr.seq + hdr.sequence_length();
+  seg.window = s.window();
+  const wire::TcpOptions o = wire::read_options(f.bytes(), hdr);
+  if (s.has(flow::kTimestamps) && o.has_timestamps) seg.timestamps = wire::Timestamps{s.server_tsval(), o.tsval};
+  send(Side::wan, seg);
+}
+
+// A segment of a flow that was reset: its sender did not hear it. Its own ACK is the number that it obeys. Once a
+// second.
+void Pipeline::Impl::answer_tombstone(Handle h, const wire::Headers& hdr, bool from_client) {
+  flow::State32& s = flows_[h];
+  if ((hdr.flags & wire::kRst) != 0 || (hdr.flags & wire::kAck) == 0) return;
+  if (s.answered_second() == now_second()) return;
+  s.set_answered_second(now_second());
+  from_client ? reset_client(h, hdr.ack) : reset_server(h, hdr.ack);
+}
+
+// Sends the parked greeting in segments no larger than the server's own, a parked FIN behind it. Returns its length.
+uint32_t Pipeline::Impl::release_greeting(Handle h) {
+  const flow::State32& s = flows_[h];
+  const auto bytes = banners_.bytes(s.banner());
+  const size_t step = std::max<size_t>(banners_.largest_segment(s.banner()), 1);
+  for (size_t at = 0; at < bytes.size(); at += step) {
+    const auto part = bytes.subspan(at, std::min(step, bytes.size() - at));
+    const bool last = at + part.size() == bytes.size();
+    wire::Segment seg = to_client(h);
+    seg.flags =
+        static_cast<uint8_t>(wire::kAck | (last ? wire::kPsh : 0) | (last && s.has(flow::kServerFin) ? wire::kFin : 0));
+    seg.seq = s.server_first() + static_cast<uint32_t>(at);
+    seg.ack = s.client_first();
+    seg.window = s.window();
+    if (s.has(flow::kTimestamps)) seg.timestamps = wire::Timestamps{s.server_tsval(), s.server_tsecr()};
+    seg.payload = part;
+    send(Side::wan, seg);
+  }
+  return static_cast<uint32_t>(bytes.size());
+}
+
+void Pipeline::Impl::release_syn_ack(Handle h) {
+  const flow::State32& s = flows_[h];
+  const flow::ParkedSynAck p = s.syn_ack();
+  std::array<uint8_t, 12> options{};  // RFC 9293 3.2, RFC 7323 2.2, RFC 2018 2; kinds 2, 3, 4, padded by NOPs in front
+  size_t n = 0;
+  if (p.mss != 0) {
+    options[n++] = 2;
+    options[n++] = 4;
+    wire::store16(&options[n], p.mss);
+    n += 2;
+  }
+  if ((p.bits & flow::ParkedSynAck::kSack) != 0) {
+    for (const uint8_t b : std::array<uint8_t, 4>{1, 1, 4, 2}) options[n++] = b;
+  }
+  if (p.window_scale != flow::ParkedSynAck::kNoScale) {
+    for (const uint8_t b : std::array<uint8_t, 4>{1, 3, 3, p.window_scale}) options[n++] = b;
+  }
+  wire::Segment seg = to_client(h);
+  seg.flags = static_cast<uint8_t>(wire::kSyn | wire::kAck | ((p.bits & flow::ParkedSynAck::kEce) != 0 ? 0x40 : 0));
+  seg.seq = s.server_isn;
+  seg.ack = s.client_first();
+  seg.window = s.window();
+  seg.options = std::span{options}.first(n);
+  if (s.has(flow::kTimestamps)) seg.timestamps = wire::Timestamps{s.server_tsval(), s.server_tsecr()};
+  send(Side::wan, seg);
+}
+
+}  // namespace mire::lcore
