@@ -1,0 +1,174 @@
+#include "dataplane/port/eal.h"
+
+#include <fmt/format.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdio>
+#include <fstream>
+
+namespace mire::port {
+namespace {
+
+constexpr uint64_t kMega = uint64_t{1} << 20;
+constexpr uint64_t kEalOwnBytes = 48 * kMega;  // rings, telemetry, malloc heaps
+
+uint64_t number_in(const std::string& path) {
+  std::ifstream in(path);
+  uint64_t value = 0;
+  in >> value;
+  return value;
+}
+
+uint64_t free_hugepage_bytes() {
+  const std::string root = "/sys/kernel/mm/hugepages/hugepages-";
+  return number_in(root + "2048kB/free_hugepages") * 2 * kMega +
+         number_in(root + "1048576kB/free_hugepages") * 1024 * kMega;
+}
+
+// What the kernel believes it could give; 0 if it does not say.
+uint64_t available_memory() {
+  std::ifstream in("/proc/meminfo");
+  std::string key, unit;
+  uint64_t value = 0;
+  while (in >> key >> value) {
+    if (key == "MemAvailable:") return value * 1024;
+    std::getline(in, unit);
+  }
+  return 0;
+}
+
+// Lcore 0 on all CPUs, for it sleeps; worker w on one CPU, the first not on the first CPU if there is a choice.
+std::string lcore_map(unsigned workers, const std::vector<unsigned>& cpus) {
+  std::string map = "0@(";
+  for (const unsigned cpu : cpus) map += fmt::format("{},", cpu);
+  map.back() = ')';
+  for (unsigned w = 1; w <= workers; ++w) map += fmt::format(",{}@{}", w, cpus[w % cpus.size()]);
+  return map;
+}
+
+}  // namespace
+
+std::vector<unsigned> usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<unsigned> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (unsigned c = 0; c < CPU_SETSIZE; ++c)
+      if (CPU_ISSET(c, &set)) cpus.push_back(c);
+  }
+  if (cpus.empty()) cpus.push_back(0);
+  return cpus;
+}
+
+LogCapture::LogCapture() {
+  memory_ = memfd_create("mire-log", MFD_CLOEXEC);
+  if (memory_ < 0) return;
+  std::fflush(stderr);
+  kept_stderr_ = dup(STDERR_FILENO);
+  if (kept_stderr_ >= 0) dup2(memory_, STDERR_FILENO);
+  auto* stream = fdopen(dup(memory_), "a");
+  if (stream != nullptr) {
+    setvbuf(stream, nullptr, _IOLBF, 0);
+    rte_openlog_stream(stream);
+    stream_ = stream;
+  }
+}
+
+LogCapture::~LogCapture() {
+  rte_openlog_stream(stderr);
+  if (stream_ != nullptr) std::fclose(static_cast<FILE*>(stream_));
+  std::fflush(stderr);
+  if (kept_stderr_ >= 0) {
+    dup2(kept_stderr_, STDERR_FILENO);
+    close(kept_stderr_);
+  }
+  if (memory_ >= 0) close(memory_);
+}
+
+std::string LogCapture::cause() const {
+  if (stream_ != nullptr) std::fflush(static_cast<FILE*>(stream_));
+  std::fflush(stderr);
+  std::string text;
+  std::array<char, 4096> piece{};
+  off_t at = 0;
+  for (ssize_t n; memory_ >= 0 && (n = pread(memory_, piece.data(), piece.size(), at)) > 0; at += n)
+    text.append(piece.data(), static_cast<size_t>(n));
+  return likely_cause(text);
+}
+
+std::string likely_cause(const std::string& log) {
+  static constexpr std::array kSigns = {"fail", "cannot", "can't", "error", "invalid", "unable", "not ", "no "};
+  std::string last, sign;
+  size_t begin = 0;
+  while (begin < log.size()) {
+    const size_t end = std::min(log.find('\n', begin), log.size());
+    const std::string line = log.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    last = line;
+    std::string lower = line;
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    const bool bad =
+        std::any_of(kSigns.begin(), kSigns.end(), [&](const char* s) { return lower.find(s) != lower.npos; });
+    // The first complaint is the cause, the later ones are its consequences; that there are no hugepages is our choice.
+    if (sign.empty() && bad && lower.find("hugepage") == lower.npos) sign = line;
+  }
+  std::string chosen = sign.empty() ? last : sign;
+  const size_t first = chosen.find_first_not_of(" \t\r");
+  return first == std::string::npos ? std::string{} : chosen.substr(first);
+}
+
+Result<EalFacts> start_eal(const EalOptions& options) {
+  EalFacts facts;
+  facts.file_prefix = options.file_prefix.empty() ? fmt::format("mire-{}", getpid()) : options.file_prefix;
+  const uint64_t need = options.memory_bytes + kEalOwnBytes;
+  const uint64_t megabytes = (need + kMega - 1) / kMega;
+
+  const uint64_t huge = options.no_huge ? 0 : free_hugepage_bytes();
+  facts.hugepages = huge >= need + need / 8;
+  if (!facts.hugepages) {
+    const uint64_t available = available_memory();
+    if (available != 0 && available < need) {
+      return Error{
+          fmt::format("not enough memory for packet buffers: {} MB needed, {} MB available; free some or use fewer "
+                      "--lcores",
+                      megabytes, available / kMega)};
+    }
+    if (options.no_huge) {
+      facts.note = "running without hugepages, as asked";
+    } else {
+      facts.note =
+          fmt::format("running without hugepages: {} MB needed, {} MB free (sysctl vm.nr_hugepages={} would do)",
+                      megabytes, huge / kMega, (need + need / 8) / (2 * kMega) + 1);
+    }
+  }
+
+  std::vector<std::string> words = {"mire-dataplane",      "--in-memory", "--file-prefix",
+                                    facts.file_prefix,     "--lcores",    lcore_map(options.workers, usable_cpus()),
+                                    "--main-lcore",        "0",           "--log-level",
+                                    "lib.telemetry:error", "-m",          std::to_string(megabytes)};
+  if (!facts.hugepages) words.emplace_back("--no-huge");
+  if (options.pci.empty()) words.emplace_back("--no-pci");
+  for (const auto& address : options.pci) words.insert(words.end(), {"-a", address});
+  for (const auto& device : options.vdevs) words.insert(words.end(), {"--vdev", device});
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+
+  const int rc = rte_eal_init(static_cast<int>(argv.size()), argv.data());
+  if (rc < 0) {
+    return Error{fmt::format("DPDK did not start ({})", rte_strerror(rte_errno))};
+  }
+  return facts;
+}
+
+void stop_eal() noexcept { rte_eal_cleanup(); }
+
+}  // namespace mire::port
