@@ -14,7 +14,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 namespace mire::mailbox {
@@ -53,12 +52,17 @@ class RingProducer {
     if (read - peer_ > written_ - peer_) return RingResult::peer_broken;
     peer_ = read;
     if (written_ - peer_ >= Ring::kCapacity) return RingResult::nothing;
-    std::array<uint64_t, Ring::kWords> words;
-    std::memcpy(words.data(), &message, sizeof(message));
+    const auto words = std::bit_cast<std::array<uint64_t, Ring::kWords>>(message);
     auto& slot = ring_->slots[written_ & (Ring::kCapacity - 1)];
     for (size_t i = 0; i < words.size(); ++i) slot[i].store(words[i], std::memory_order_relaxed);
     ring_->written.store(++written_, std::memory_order_release);
     return RingResult::done;
+  }
+
+  // What was pushed and, as far as the peer says so credibly, not read.
+  [[nodiscard]] uint64_t unread() const noexcept {
+    const uint64_t read = ring_->read.load(std::memory_order_acquire);
+    return written_ - (read - peer_ > written_ - peer_ ? peer_ : read);
   }
 
  private:
@@ -81,10 +85,12 @@ class RingConsumer {
     std::array<uint64_t, Ring::kWords> words;
     auto& slot = ring_->slots[read_ & (Ring::kCapacity - 1)];
     for (size_t i = 0; i < words.size(); ++i) words[i] = slot[i].load(std::memory_order_relaxed);
-    std::memcpy(&message, words.data(), sizeof(message));
+    message = std::bit_cast<Message>(words);
     ring_->read.store(++read_, std::memory_order_release);
     return RingResult::done;
   }
+
+  [[nodiscard]] bool empty() const noexcept { return ring_->written.load(std::memory_order_acquire) == read_; }
 
  private:
   Ring* ring_;

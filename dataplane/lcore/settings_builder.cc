@@ -1,0 +1,98 @@
+#include "dataplane/lcore/settings_builder.h"
+
+#include <fmt/format.h>
+
+#include <type_traits>
+#include <utility>
+
+namespace mire::lcore {
+
+std::optional<SettingsBuilder::Outcome> SettingsBuilder::take(const mailbox::Down& message, Time now) {
+  if (const auto* b = std::get_if<mailbox::Begin>(&message)) {
+    begin(*b);
+    return {};
+  }
+  if (const auto* c = std::get_if<mailbox::Commit>(&message)) return commit(*c);
+  if (!draft_) return {};  // a straggler of a configuration whose beginning we did not see: its commit is refused
+  ++messages_;
+  if (!refusal_.empty()) return {};  // refused already: fill no memory
+  std::visit(
+      [&](const auto& m) {
+        using Message = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<Message, mailbox::EarlyHello>) {
+          add(m, now);
+        } else if constexpr (!std::is_same_v<Message, mailbox::Begin> && !std::is_same_v<Message, mailbox::Commit>) {
+          add(m);
+        }
+      },
+      message);
+  return {};
+}
+
+void SettingsBuilder::reset() noexcept { *this = SettingsBuilder{}; }
+
+void SettingsBuilder::begin(const mailbox::Begin& b) {
+  reset();  // a begin without commit before it: its author gave up on that one
+  draft_ = std::make_unique<source::Settings>();
+  draft_->generation = b.generation;
+}
+
+void SettingsBuilder::refuse(std::string why) {
+  if (refusal_.empty()) refusal_ = std::move(why);
+}
+
+void SettingsBuilder::add(const mailbox::Global& g) {
+  if (std::exchange(global_seen_, true)) return refuse("global settings came twice");
+  draft_->observe = g.observe;
+  draft_->fail_closed = g.fail_closed;
+  draft_->penalty.first = milliseconds{g.penalty_first_ms};
+  draft_->penalty.most = milliseconds{g.penalty_most_ms};
+}
+
+void SettingsBuilder::add(const mailbox::ClassTreatment& c) {
+  const auto index = static_cast<size_t>(c.source_class);
+  if ((treated_ & (1u << index)) != 0)
+    return refuse(fmt::format("treatment of class {} came twice", policy::to_string(c.source_class)));
+  treated_ |= 1u << index;
+  draft_->treatments[index] = c.treatment;
+}
+
+void SettingsBuilder::add(const mailbox::Protect& p) {
+  if (draft_->protect.size() >= mailbox::kMaxProtected)
+    return refuse(fmt::format("more than {} protected addresses", mailbox::kMaxProtected));
+  if (!draft_->protect.insert(p.server).second)
+    return refuse(fmt::format("{} is protected twice", wire::to_string(p.server)));
+}
+
+void SettingsBuilder::add(const mailbox::ClassPrefix& c) {
+  if (++prefixes_ > mailbox::kMaxClassPrefixes)
+    return refuse(fmt::format("more than {} prefixes in classes", mailbox::kMaxClassPrefixes));
+  const size_t before = draft_->classes.size();
+  draft_->classes.set(c.prefix, c.source_class);
+  if (draft_->classes.size() == before)
+    return refuse(fmt::format("prefix {} was given a class twice", wire::to_string(c.prefix)));
+}
+
+void SettingsBuilder::add(const mailbox::EarlyHello& e, Time now) {
+  if (draft_->early_hello_until.size() >= mailbox::kMaxEarlyHellos)
+    return refuse(fmt::format("more than {} servers that offered PIPECONNECT", mailbox::kMaxEarlyHellos));
+  draft_->early_hello_until[e.server] = now + seconds{e.remaining_seconds};
+}
+
+SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {
+  Outcome outcome{c.generation, nullptr, {}};
+  if (!draft_) {
+    outcome.refusal = "commit without begin";
+    return outcome;
+  }
+  if (draft_->generation != c.generation)
+    refuse(fmt::format("begun as generation {}, committed as {}", draft_->generation, c.generation));
+  if (messages_ != c.messages) refuse(fmt::format("{} messages came, {} were sent", messages_, c.messages));
+  if (!global_seen_) refuse("the global settings are missing");
+  outcome.refusal = std::exchange(refusal_, {});
+  if (outcome.refusal.empty()) outcome.settings = std::move(draft_);
+  reset();
+  return outcome;
+}
+
+}  // namespace mire::lcore
