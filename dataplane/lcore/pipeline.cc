@@ -109,7 +109,7 @@ void Pipeline::Impl::act(FrameRef& f, Column& c) {
         count(Reason::not_smtp);
       }
       return;
-    case Role::client: clamp_mss(f, c); break;
+    case Role::client:
     case Role::server: clamp_mss(f, c); break;
   }
   if (settings_ == nullptr) {
@@ -120,6 +120,11 @@ void Pipeline::Impl::act(FrameRef& f, Column& c) {
   if (!settings_->protects(server)) {
     count(Reason::not_smtp);
     return;
+  }
+  if (c.id.server == 0) {
+    // Perhaps it became known since this burst was looked up.
+    c.id.server = static_cast<uint16_t>(endpoints_.find({server, c.headers.vlan.value}));
+    if (c.id.server != 0) c.probe = flows_.probe(c.id);
   }
   if (c.role == Role::client) {
     on_client(f, c);

@@ -69,10 +69,6 @@ void Pipeline::Impl::adopt(FrameRef& f, Column& c) {
     c.id.server = static_cast<uint16_t>(endpoint_for(h.source, h.vlan, true));
     if (c.id.server == 0) return;
     c.probe = flows_.probe(c.id);
-    if (const Handle known = flows_.find(c.id, c.probe); known != flow::kNoFlow) {
-      on_server(f, c);  // learned a moment ago, in this burst
-      return;
-    }
   }
   const uint32_t path = path_of(f, h, true);
   if (path == 0) return;
