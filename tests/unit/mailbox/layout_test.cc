@@ -1,0 +1,140 @@
+#include "dataplane/mailbox/layout.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace mire::mailbox {
+namespace {
+
+wire::Address address(const char* text) { return wire::parse_address(text).value(); }
+
+std::vector<Down> every_down() {
+  ClassTreatment treatment{policy::SourceClass::suspect, policy::default_treatments()[4]};
+  treatment.treatment.syn = policy::OnSyn::reset;
+  treatment.treatment.observe = true;
+  return {Begin{7},
+          Global{true, false, 60'000, 86'400'000},
+          treatment,
+          Protect{address("203.0.113.25")},
+          ClassPrefix{wire::parse_prefix("2001:db8::/32").value(), policy::SourceClass::trusted},
+          EarlyHello{address("2001:db8::25"), 3600},
+          Commit{7, 5}};
+}
+
+std::vector<Up> every_up() {
+  FlowEvent event;
+  event.time_ns = 12;
+  event.client = address("192.0.2.77");
+  event.reason = policy::Reason::early_talk;
+  event.bytes_length = 4;
+  event.first_bytes = {'E', 'H', 'L', 'O'};
+  return {event, Applied{7}, Refused{8, "why; what to do"}, Lost{99}};
+}
+
+TEST(Layout, CarriesEveryDownMessageUnchanged) {
+  for (const Down& down : every_down()) {
+    const Result<Down> back = decode(encode(down));
+    ASSERT_TRUE(back.ok()) << back.error();
+    EXPECT_EQ(back.value(), down);
+  }
+}
+
+TEST(Layout, CarriesEveryUpMessageUnchanged) {
+  for (const Up& up : every_up()) {
+    const UpMessage message = encode(up);
+    const Result<Up> back = decode(message);
+    ASSERT_TRUE(back.ok()) << back.error();
+    const UpMessage again = encode(back.value());
+    EXPECT_EQ(std::memcmp(&message, &again, sizeof(message)), 0);
+  }
+}
+
+// Whatever a byte is changed to: either it is refused, or what was read is a message that we could have written
+// ourselves.
+template <typename Message, typename Value>
+void visit_every_byte(const std::vector<Value>& values) {
+  for (const Value& value : values) {
+    const Message sound = encode(value);
+    for (size_t at = 0; at < sizeof(Message); ++at) {
+      for (unsigned byte = 0; byte < 256; ++byte) {
+        Message changed = sound;
+        reinterpret_cast<uint8_t*>(&changed)[at] = static_cast<uint8_t>(byte);
+        const auto back = decode(changed);
+        if (!back) continue;
+        const Message again = encode(*back);
+        // A refusal's text is cleaned for the log, so its bytes may differ.
+        if (changed.kind == static_cast<uint8_t>(UpKind::refused) && std::is_same_v<Message, UpMessage>) continue;
+        ASSERT_EQ(std::memcmp(&again, &changed, sizeof(Message)), 0) << "kind " << +changed.kind << " byte " << at;
+      }
+    }
+  }
+}
+TEST(Layout, RefusesOrReadsExactlyWhateverADownByteIsChangedTo) { visit_every_byte<DownMessage>(every_down()); }
+TEST(Layout, RefusesOrReadsExactlyWhateverAnUpByteIsChangedTo) { visit_every_byte<UpMessage>(every_up()); }
+
+void refused(const Down& down, const char* text) {
+  const Result<Down> back = decode(encode(down));
+  ASSERT_FALSE(back.ok());
+  EXPECT_EQ(back.error(), text);
+}
+
+ClassTreatment holding(policy::HoldRange syn_ack, policy::HoldRange greeting) {
+  ClassTreatment c;
+  c.treatment.syn_ack = syn_ack;
+  c.treatment.greeting = greeting;
+  return c;
+}
+
+TEST(Layout, RefusesNumbersOutsideTheirRanges) {
+  refused(Begin{0}, "message begin: generation is 0, outside 1 to 18446744073709551615");
+  refused(holding({}, {0, 30'001}), "message treatment: greeting hold is 30001, outside 0 to 30000");
+  refused(holding({}, {5'000, 4'999}), "message treatment: greeting hold: min is above max");
+  refused(holding({0, 900}, {5'000, 29'101}), "message treatment: holds together exceed the cap");
+  refused(Global{false, false, 2, 1}, "message global: first penalty is longer than the longest");
+  refused(Global{false, false, 0, 1}, "message global: first penalty is 0, outside 1 to 2592000000");
+  refused(EarlyHello{address("192.0.2.1"), kEarlyHelloCapSeconds + 1},
+          "message early hello: remaining seconds is 2592001, outside 1 to 2592000");
+  refused(ClassPrefix{{address("192.0.2.0"), 33}, policy::SourceClass::known},
+          "message class prefix: prefix length is 33, outside 0 to 32");
+  refused(ClassPrefix{{address("2001:db8::"), 129}, policy::SourceClass::known},
+          "message class prefix: prefix length is 129, outside 0 to 128");
+  refused(ClassPrefix{{address("192.0.2.1"), 24}, policy::SourceClass::known},
+          "message class prefix: bits beyond the prefix length");
+  refused(ClassPrefix{{address("192.0.2.0"), 24}, static_cast<policy::SourceClass>(6)},
+          "message class prefix: class is 6, outside 0 to 5");
+}
+
+TEST(Layout, AcceptsHoldsUpToTheCap) { EXPECT_TRUE(decode(encode(Down{holding({0, 900}, {5'000, 29'100})})).ok()); }
+
+TEST(Layout, RefusesUnknownKinds) {
+  for (const int kind : {0, 8, 255}) {
+    DownMessage message;
+    message.kind = static_cast<uint8_t>(kind);
+    EXPECT_FALSE(decode(message).ok());
+  }
+}
+
+TEST(Layout, CutsALongRefusalRatherThanLosingIt) {
+  const auto back = decode(encode(Up{Refused{3, std::string(1000, 'x')}}));
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(std::get<Refused>(back.value()).text.size(), kRefusalText);
+}
+
+TEST(Layout, ComparesVersionAndSizes) {
+  EXPECT_TRUE(compare(own_hello(4), 4).ok());
+  Hello other = own_hello(4);
+  other.layout_version = 2;
+  EXPECT_EQ(compare(other, 4).error(),
+            "its mailbox layout is 2, ours 1; install mired and mire-dataplane of one release");
+  other = own_hello(4);
+  other.up_message_size = 128;
+  EXPECT_FALSE(compare(other, 4).ok());
+  other = own_hello(4);
+  other.magic = 0;
+  EXPECT_FALSE(compare(other, 4).ok());
+  EXPECT_FALSE(compare(own_hello(3), 4).ok());
+}
+
+}  // namespace
+}  // namespace mire::mailbox
