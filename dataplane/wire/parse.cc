@@ -25,7 +25,7 @@ bool is_extension(uint8_t protocol) noexcept {
 
 // Once the IP length is known the cursor ends there, and a header that does not fit contradicts that length:
 // bad_length.
-ParseError tcp(Cursor& c, Headers& h) noexcept {
+[[gnu::always_inline]] inline ParseError tcp(Cursor& c, Headers& h) noexcept {
   h.l4 = c.offset();
   const uint8_t* t = c.take(20);
   if (t == nullptr) {
@@ -48,17 +48,16 @@ ParseError tcp(Cursor& c, Headers& h) noexcept {
   return ParseError::none;
 }
 
-// The rest of a fragment of TCP: its ports if they are in it.
-ParseError fragment_of_tcp(Cursor& c, Headers& h) noexcept {
+// The rest of a fragment of TCP; its ports if it is from the packet's beginning and they are in it.
+ParseError fragment_of_tcp(Cursor c, Headers& h, bool beginning) noexcept {
   h.kind = FrameKind::fragment;
   h.l4 = h.payload = c.offset();
   h.payload_length = static_cast<uint16_t>(c.left());
-  if (h.fragment.offset == 0) {
-    if (const uint8_t* ports = c.take(4)) {
-      h.ports_valid = true;
-      h.source_port = load16(ports);
-      h.destination_port = load16(ports + 2);
-    }
+  const uint8_t* ports = beginning ? c.take(4) : nullptr;
+  if (ports != nullptr) {
+    h.ports_valid = true;
+    h.source_port = load16(ports);
+    h.destination_port = load16(ports + 2);
   }
   return ParseError::none;
 }
@@ -66,13 +65,13 @@ ParseError fragment_of_tcp(Cursor& c, Headers& h) noexcept {
 // RFC 791 3.2, RFC 8200 4.5: no fragment reaches beyond the longest packet.
 bool too_far(const Headers& h) noexcept { return size_t{h.fragment.offset} + (h.end - h.fragment.data) > 65'535; }
 
-[[gnu::noinline]] ParseError ipv4_fragment(Cursor& c, Headers& h, const uint8_t* ip) noexcept {
+[[gnu::noinline]] ParseError ipv4_fragment(Cursor c, Headers& h, const uint8_t* ip) noexcept {
   const uint16_t word = load16(ip + 6);
   h.fragment.id = load16(ip + 4);
   h.fragment.offset = static_cast<uint16_t>((word & 0x1fff) * 8);
   h.fragment.more = (word & 0x2000) != 0;
   h.fragment.data = c.offset();
-  return too_far(h) ? ParseError::bad_length : fragment_of_tcp(c, h);
+  return too_far(h) ? ParseError::bad_length : fragment_of_tcp(c, h, h.fragment.offset == 0);
 }
 
 ParseError ipv4(Cursor& c, Headers& h) noexcept {
@@ -102,7 +101,7 @@ ParseError ipv4(Cursor& c, Headers& h) noexcept {
 }
 
 // Walks the extension headers (RFC 8200 4) to TCP, or to what is none of ours.
-[[gnu::noinline]] ParseError ipv6_extensions(Cursor& c, Headers& h, uint8_t next) noexcept {
+[[gnu::noinline]] ParseError ipv6_extensions(Cursor c, Headers& h, uint8_t next) noexcept {
   bool fragmented = false;
   while (is_extension(next)) {
     const uint8_t* e = c.take(8);  // none is shorter
@@ -129,7 +128,7 @@ ParseError ipv4(Cursor& c, Headers& h) noexcept {
       if (f.offset != 0) {
         // What follows is from the middle of a packet. Its first fragment alone says what it is (RFC 8200 4.5): behind
         // an extension header it may be TCP.
-        return next == kTcp || is_extension(next) ? fragment_of_tcp(c, h) : ParseError::none;
+        return next == kTcp || is_extension(next) ? fragment_of_tcp(c, h, false) : ParseError::none;
       }
       continue;
     }
@@ -142,7 +141,7 @@ ParseError ipv4(Cursor& c, Headers& h) noexcept {
   if (next != kTcp) {
     return ParseError::none;
   }
-  return fragmented ? fragment_of_tcp(c, h) : tcp(c, h);
+  return fragmented ? fragment_of_tcp(c, h, true) : tcp(c, h);
 }
 
 ParseError ipv6(Cursor& c, Headers& h) noexcept {
