@@ -104,7 +104,7 @@ ParseError ipv4(Cursor& c, Headers& h) noexcept {
 [[gnu::noinline]] ParseError ipv6_extensions(Cursor c, Headers& h, uint8_t next) noexcept {
   bool fragmented = false;
   while (is_extension(next)) {
-    const uint8_t* e = c.take(8);  // none is shorter
+    const uint8_t* e = c.take(8);  // none is shorter, nor can its length say so
     if (e == nullptr) {
       return ParseError::bad_length;  // RFC 7112 5: a first fragment holds the whole chain
     }
@@ -134,7 +134,7 @@ ParseError ipv4(Cursor& c, Headers& h) noexcept {
     }
     const size_t length = next == kAuthentication ? (e[1] + 2u) * 4u : (e[1] + 1u) * 8u;
     next = e[0];
-    if (length < 8 || c.take(length - 8) == nullptr) {
+    if (c.take(length - 8) == nullptr) {
       return ParseError::bad_length;
     }
   }
