@@ -1,0 +1,277 @@
+#include "controlplane/config/config.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+
+namespace mire::config {
+namespace {
+
+using policy::SourceClass;
+using Lines = std::vector<std::string>;
+
+const policy::Treatment& of(const Config& c, SourceClass source_class) {
+  return c.treatments[static_cast<size_t>(source_class)];
+}
+
+Config good(std::string_view text) {
+  const Outcome outcome = parse(text, "mire.conf");
+  EXPECT_EQ(outcome.errors, Lines{});
+  return outcome.config.value_or(Config{});
+}
+
+// Each error is a whole line, as the operator sees it.
+void bad(std::string_view text, const Lines& lines) {
+  const Outcome outcome = parse(text, "mire.conf");
+  EXPECT_FALSE(outcome.config.has_value()) << text;
+  EXPECT_EQ(outcome.errors, lines) << text;
+}
+
+TEST(Config, OfAnEmptyFileIsTheDefaults) {
+  EXPECT_EQ(good(""), Config{});
+  EXPECT_EQ(good("# nothing\n/* at\nall */\n"), Config{});
+  EXPECT_EQ(Config{}.treatments, policy::default_treatments());
+}
+
+TEST(Config, ReadsEveryKey) {
+  const Config c = good(R"(
+# every key that there is
+ports { wan eth1; lan "eth2"; fail-mode closed; }
+protect { 203.0.113.25; 2001:db8::25; }
+protect 203.0.113.26;
+treatment trusted { early-talk reset; pipelining reset; observe true; }
+treatment unknown {
+  greeting { withhold banner; min 1500ms; max 4s; }   /* below a callout's patience */
+  syn-ack { min 0s; max 100ms; }
+  early-talk count; pipelining count; on-syn pass;
+  flows { concurrent 50; per-minute 600; }
+  observe false;
+}
+treatment suspect { greeting { withhold none; } }
+treatment blocked { on-syn reset; }
+class trusted { prefix 198.51.100.0/24; prefix 2001:db8:5::/48; }
+class blocked { prefix 192.0.2.77; }
+class exempt { }
+penalty { first 2m; most 12h; }
+observe true;
+log { file /var/log/mire/flows.json; }
+)");
+  EXPECT_EQ(c.wan, "eth1");
+  EXPECT_EQ(c.lan, "eth2");
+  EXPECT_TRUE(c.fail_closed);
+  EXPECT_TRUE(c.observe);
+  EXPECT_EQ(c.protect,
+            (std::vector{wire::parse_address("203.0.113.25").value(), wire::parse_address("2001:db8::25").value(),
+                         wire::parse_address("203.0.113.26").value()}));
+  EXPECT_EQ(c.members, (std::vector<ClassMember>{{wire::parse_prefix("198.51.100.0/24").value(), SourceClass::trusted},
+                                                 {wire::parse_prefix("2001:db8:5::/48").value(), SourceClass::trusted},
+                                                 {wire::parse_prefix("192.0.2.77/32").value(), SourceClass::blocked}}));
+  EXPECT_EQ(c.penalty_first, std::chrono::minutes{2});
+  EXPECT_EQ(c.penalty_most, std::chrono::hours{12});
+  EXPECT_EQ(c.log_file, "/var/log/mire/flows.json");
+
+  policy::Treatments expected = policy::default_treatments();
+  auto& trusted = expected[static_cast<size_t>(SourceClass::trusted)];
+  trusted.early_talk = policy::OnEarlyTalk::reset;
+  trusted.pipelining = policy::OnPipelining::reset;
+  trusted.observe = true;
+  auto& unknown = expected[static_cast<size_t>(SourceClass::unknown)];
+  unknown.withhold = policy::Withhold::banner;
+  unknown.greeting = {1500, 4000};
+  unknown.syn_ack = {0, 100};
+  unknown.early_talk = policy::OnEarlyTalk::count;
+  unknown.concurrent = 50;
+  unknown.per_minute = 600;
+  auto& suspect = expected[static_cast<size_t>(SourceClass::suspect)];
+  suspect.withhold = policy::Withhold::none;
+  suspect.greeting = {};
+  expected[static_cast<size_t>(SourceClass::blocked)].syn = policy::OnSyn::reset;
+  EXPECT_EQ(c.treatments, expected);
+}
+
+TEST(Config, KeepsTheDefaultsOfATreatmentThatAreNotNamed) {
+  const Config c = good("treatment suspect { flows { concurrent 5; } }");
+  EXPECT_EQ(of(c, SourceClass::suspect).concurrent, 5u);
+  EXPECT_EQ(of(c, SourceClass::suspect).per_minute, 60u);
+  EXPECT_EQ(of(c, SourceClass::suspect).greeting, (policy::HoldRange{5000, 15000}));
+}
+
+TEST(Config, SaysLineWhatWhyAndWhatToDo) {
+  bad("\n\ntreatment unknown { greeting { max 40s; } }",
+      {"mire.conf:3: treatment unknown greeting max 40s: longer than the limit of 30s (clients give up); try 5s"});
+}
+
+TEST(Config, RefusesSettingsThatItDoesNotKnow) {
+  bad("treatmnt unknown { }", {"mire.conf:1: treatmnt: not known; did you mean treatment?"});
+  bad("treatment unknown { greting { } }",
+      {"mire.conf:1: treatment unknown greting: not known; did you mean greeting?"});
+  bad("treatment unknwon { }", {"mire.conf:1: treatment unknwon: not known; did you mean unknown?"});
+  bad("class friends { }",
+      {"mire.conf:1: class friends: not known; use exempt, trusted, known, unknown, suspect or blocked"});
+  bad("ports { mtu 9000; }", {"mire.conf:1: ports mtu: not known; use wan, lan or fail-mode"});
+}
+
+TEST(Config, RefusesSettingsOfLaterReleasesRatherThanIgnoringThem) {
+  const std::string known = "not known; use ports, protect, treatment, class, penalty, observe or log";
+  bad("dnsbl zen.example { weight 4; }", {"mire.conf:1: dnsbl: " + known});
+  bad("backscatter { forged reject; }", {"mire.conf:1: backscatter: " + known});
+  bad("class blocked { feed drop { file \"/etc/x\"; } }", {"mire.conf:1: class blocked feed: not known; use prefix"});
+  bad("class trusted { domain gmail.com; }", {"mire.conf:1: class trusted domain: not known; use prefix"});
+  bad("treatment unknown { greeting { withhold defer; } }",
+      {"mire.conf:1: treatment unknown greeting withhold defer: not known; use banner or none"});
+  bad("treatment blocked { on-syn trap; }",
+      {"mire.conf:1: treatment blocked on-syn trap: not known; use pass, drop or reset"});
+  bad("treatment blocked { on-syn reject; }",
+      {"mire.conf:1: treatment blocked on-syn reject: not known; use pass, drop or reset"});
+}
+
+TEST(Config, RefusesWhatIsGivenTwice) {
+  bad("observe true;\nobserve false;", {"mire.conf:2: observe: given twice, first in line 1; keep one"});
+  bad("treatment known { }\ntreatment known { }",
+      {"mire.conf:2: treatment known: given twice, first in line 1; keep one"});
+  bad("treatment unknown { greeting {\nmax 2s;\nmax 3s; } }",
+      {"mire.conf:3: treatment unknown greeting max: given twice, first in line 2; keep one"});
+  bad("protect { 192.0.2.1;\n192.0.2.1; }", {"mire.conf:2: protect 192.0.2.1: given twice, first in line 1; keep one"});
+  bad("class trusted { prefix 192.0.2.0/24;\nprefix 192.0.2.0/24; }",
+      {"mire.conf:2: class trusted prefix 192.0.2.0/24: given twice, first in line 1; keep one"});
+}
+
+TEST(Config, RefusesAPrefixInTwoClasses) {
+  bad("class trusted { prefix 192.0.2.0/24; }\nclass blocked { prefix 192.0.2.0/24; }",
+      {"mire.conf:2: class blocked prefix 192.0.2.0/24: also in class trusted, line 1; keep one"});
+  good("class trusted { prefix 192.0.2.0/24; } class blocked { prefix 192.0.2.0/25; }");
+}
+
+TEST(Config, RefusesAddressesAndPrefixesThatAreNone) {
+  bad("protect 203.0.113.256;",
+      {"mire.conf:1: protect 203.0.113.256: not an address; write it like 203.0.113.25 or 2001:db8::25"});
+  bad("protect 203.0.113.0/24;",
+      {"mire.conf:1: protect 203.0.113.0/24: not an address; write it like 203.0.113.25 or 2001:db8::25"});
+  bad("class trusted { prefix gmail.com; }",
+      {"mire.conf:1: class trusted prefix gmail.com: not a prefix; write it like 198.51.100.0/24 or 2001:db8::/32"});
+  bad("class trusted { prefix 198.51.100.7/24; }",
+      {"mire.conf:1: class trusted prefix 198.51.100.7/24: has bits beyond its length; try 198.51.100.0/24"});
+  bad("class trusted { prefix 198.51.100.0/33; }",
+      {"mire.conf:1: class trusted prefix 198.51.100.0/33: no such length; use /0 to /32"});
+  bad("class trusted { prefix 2001:db8::/x; }",
+      {"mire.conf:1: class trusted prefix 2001:db8::/x: no such length; use /0 to /128"});
+  bad("protect;", {"mire.conf:1: protect: takes addresses; write protect ADDRESS; or protect { ADDRESS; ... }"});
+  bad("protect { 192.0.2.1 192.0.2.2; }", {"mire.conf:1: protect 192.0.2.1: one address a line; is a ; missing?"});
+}
+
+TEST(Config, ChecksHoldsAlone) {
+  bad("treatment unknown { greeting { max 5; } }", {"mire.conf:1: treatment unknown greeting max 5: no unit; try 5s"});
+  bad("treatment unknown { greeting { min 4s; max 2s; } }",
+      {"mire.conf:1: treatment unknown greeting min 4s: longer than max 2s; exchange them?"});
+  bad("treatment unknown { greeting { min 6s; } }",
+      {"mire.conf:1: treatment unknown greeting min 6s: longer than max 5s (the default); give max too"});
+  bad("treatment suspect { greeting { max 4s; } }",
+      {"mire.conf:1: treatment suspect greeting max 4s: shorter than min 5s (the default); give min too"});
+  bad("treatment suspect { syn-ack { max 100ms; } }",
+      {"mire.conf:1: treatment suspect syn-ack max 100ms: shorter than min 200ms (the default); give min too"});
+}
+
+TEST(Config, ChecksHoldsTogether) {
+  bad("treatment suspect { greeting { max 29500ms; } }",
+      {"mire.conf:1: treatment suspect greeting max 29500ms: together with syn-ack max 900ms longer than the limit of "
+       "30s "
+       "(clients give up); try 29100ms"});
+  bad("treatment suspect { syn-ack { max 16s; } }",
+      {"mire.conf:1: treatment suspect syn-ack max 16s: together with greeting max 15s longer than the limit of 30s "
+       "(clients give up); try 15s"});
+  good("treatment suspect { greeting { max 29100ms; } }");
+}
+
+TEST(Config, RefusesAHoldThatWouldHaveNoEffect) {
+  bad("treatment known { greeting { min 1s; max 2s; } }",
+      {"mire.conf:1: treatment known greeting max 2s: this class's greeting is not withheld; add withhold banner;"});
+  bad("treatment unknown { greeting { withhold none; max 2s; } }",
+      {"mire.conf:1: treatment unknown greeting max 2s: no effect with withhold none; remove one of the two"});
+  bad("treatment known { greeting { withhold banner; } }",
+      {"mire.conf:1: treatment known greeting withhold banner: for how long is not said; add min 1s; max 5s;"});
+  bad("treatment exempt { observe true; }",
+      {"mire.conf:1: treatment exempt: exempt sources are never judged; give the treatment to trusted, or remove it"});
+}
+
+TEST(Config, ChecksWordsNumbersAndPorts) {
+  bad("observe yes;", {"mire.conf:1: observe yes: not known; use true or false"});
+  bad("treatment unknown { observe maybe; }",
+      {"mire.conf:1: treatment unknown observe maybe: not known; use true or false"});
+  bad("treatment unknown { early-talk rest; }",
+      {"mire.conf:1: treatment unknown early-talk rest: not known; use reset or count"});
+  bad("treatment unknown { flows { concurrent 0; } }",
+      {"mire.conf:1: treatment unknown flows concurrent 0: out of range; use 1 to 1000000"});
+  bad("ports { fail-mode opn; }", {"mire.conf:1: ports fail-mode opn: not known; use open or closed"});
+  bad("ports { wan eth1; lan eth1; }", {"mire.conf:1: ports lan eth1: the same port as wan; the wire has two ends"});
+  bad("ports { wan /dev/eth1; }", {"mire.conf:1: ports wan /dev/eth1: no name of a port; write it like eth1"});
+  bad("log { file flows.json; }",
+      {"mire.conf:1: log file flows.json: not a path from /; write it like /var/log/mire/flows.json, or - for standard "
+       "output"});
+  EXPECT_EQ(good("log { file \"-\"; }").log_file, "-");
+}
+
+TEST(Config, ChecksPenalties) {
+  bad("penalty { first 2h; most 1h; }", {"mire.conf:1: penalty first 2h: longer than most 1h; penalties only grow"});
+  bad("penalty { first 500ms; }", {"mire.conf:1: penalty first 500ms: shorter than 1s; try 1m"});
+  bad("penalty { most 721h; }", {"mire.conf:1: penalty most 721h: longer than the limit of 720h; try 24h"});
+}
+
+TEST(Config, ChecksTheShapeOfSettings) {
+  bad("observe;", {"mire.conf:1: observe: has no value; write observe VALUE;"});
+  bad("observe true false;", {"mire.conf:1: observe: more than one value; is a ; missing?"});
+  bad("observe { true; }", {"mire.conf:1: observe: takes a value, not a block; write observe VALUE;"});
+  bad("ports eth1;", {"mire.conf:1: ports: takes a block; write ports { ... }"});
+  bad("treatment { }", {"mire.conf:1: treatment: takes one name and a block; write treatment NAME { ... }"});
+}
+
+TEST(Config, SaysWhereTheFileIsNoTree) {
+  bad("observe true", {"mire.conf:1: true: the setting has no end; write ; behind it"});
+  bad("observe true\n}\n", {"mire.conf:1: true: the setting has no end; write ; behind it"});
+  bad("ports {\n wan eth1;\n", {"mire.conf:1: ports: its block has no end; close it with }"});
+  bad("\n  }", {"mire.conf:2: } at column 3: no block is open here; remove it"});
+  bad("{ }", {"mire.conf:1: { at column 1: a block has no name; write the setting's name before it"});
+  bad("ports { ; }", {"mire.conf:1: ; at column 9: there is no setting before it; remove it"});
+  bad("/* never closed", {"mire.conf:1: /* at column 1: the comment has no end; close it with */"});
+  bad("log { file \"a\n\"; }", {"mire.conf:1: \" at column 12: the quotes have no end on this line; close them"});
+  bad(std::string_view("obs\0erve true;", 14),
+      {"mire.conf:1: obs\\x00erve at column 1: a control character; remove it"});
+  std::string deep;
+  for (int i = 0; i < 100'000; ++i) deep += "a {";
+  bad(deep, {"mire.conf:1: { at column 27: blocks lie too deep; no setting needs that"});
+}
+
+TEST(Config, NeverEndsInTheMiddleOfAFile) {
+  // Every truncation of a sound file is either refused in words or was a whole one.
+  const std::string whole =
+      "ports { wan eth1; } protect 192.0.2.1; treatment unknown { greeting { min 1s; } } log { file \"/a\"; } # end";
+  for (size_t n = 0; n <= whole.size(); ++n) {
+    const Outcome outcome = parse(std::string_view(whole).substr(0, n), "f");
+    EXPECT_NE(outcome.config.has_value(), !outcome.errors.empty()) << n;
+  }
+}
+
+TEST(Config, ReportsAllErrorsInOrderUpToTen) {
+  bad("observe maybe;\nports { wan /; }\nprotect x;\nobserve true;",
+      {"mire.conf:1: observe maybe: not known; use true or false",
+       "mire.conf:2: ports wan /: no name of a port; write it like eth1",
+       "mire.conf:3: protect x: not an address; write it like 203.0.113.25 or 2001:db8::25",
+       "mire.conf:4: observe: given twice, first in line 1; keep one"});
+  std::string many;
+  for (int i = 0; i < 100'000; ++i) many += "protect x;\n";
+  EXPECT_EQ(parse(many, "f").errors.size(), kErrorsShown);
+}
+
+TEST(Config, IsReadFromAFileWhoseNameItsErrorsCarry) {
+  const std::string path = testing::TempDir() + "mire-config-test.conf";
+  std::ofstream(path) << "observe maybe;";
+  EXPECT_EQ(load(path).errors, (Lines{path + ":1: observe maybe: not known; use true or false"}));
+  std::remove(path.c_str());
+  EXPECT_EQ(load(path).errors,
+            (Lines{path + ": cannot be read: No such file or directory; name a file with --config, or leave it out for "
+                          "the defaults"}));
+  EXPECT_EQ(load("/").errors.size(), 1u);
+}
+
+}  // namespace
+}  // namespace mire::config
