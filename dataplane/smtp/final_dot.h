@@ -24,6 +24,9 @@ class FinalDot {
 
  private:
   enum class State : uint8_t { text, cr, line, dot, dot_cr };
+  // True with the final LF.
+  [[nodiscard]] bool step(uint8_t byte) noexcept;
+
   State state_ = State::line;
 };
 

@@ -217,6 +217,13 @@ TEST(Dialogue, GivesUpWhenContentCameEarlyAndDataWasRefused) {
   EXPECT_EQ(play(script).findings.refusals, 1);
 }
 
+TEST(Dialogue, GivesUpWhenTheFirstOfTwoEarlyMessagesIsRefusedThoughTheSecondIsInTurn) {
+  const Script script =
+      kHello + kEnvelope +
+      Script{C("DATA\r\nx\r\n.\r\nRSET\r\nDATA\r\n"), S("554 no\r\n"), S("500 x\r\n500 .\r\n250 ok\r\n503 no\r\n")};
+  EXPECT_EQ(play(script).opaque, Opaque::out_of_step);
+}
+
 TEST(Dialogue, ReadsCommandsWhenContentCrossedTheRefusalOfData) {
   const Script script =
       kHello + kEnvelope +

@@ -131,14 +131,14 @@ TEST(FinalDot, IsWhereAPlainSearchFindsItWhateverTheCut) {
   for (int round = 0; round < 20'000; ++round) {
     std::string text;
     const size_t noise = random() % 5;  // from all dots and line ends to nearly none, over several blocks
-    for (size_t n = random() % 400; n != 0; --n) text += random() % 20 < 4 * noise ? 'x' : "\r\n.\r\n."[random() % 6];
+    for (size_t n = random() % 900; n != 0; --n) text += random() % 20 < 4 * noise ? 'x' : "\r\n.\r\n."[random() % 6];
     if (random() % 3 == 0) text.insert(random() % (text.size() + 1), "\r\n.\r\n");
     const size_t expected = naive_end(text);
     FinalDot dot;
     size_t at = 0;
     bool found = false;
     while (at < text.size() && !found) {
-      const size_t piece = std::min<size_t>(text.size() - at, random() % 150 + 1);
+      const size_t piece = std::min<size_t>(text.size() - at, random() % 300 + 1);
       const auto scan = dot.scan(bytes_of(text).subspan(at, piece));
       at += scan.taken;
       found = scan.ended;
