@@ -162,6 +162,9 @@ ParseError ipv6(Cursor& c, Headers& h) noexcept {
   h.hop_limit = ip[7];
   h.source = Address::v6_at(ip + 8);
   h.destination = Address::v6_at(ip + 24);
+  if (h.source.is_v4() || h.destination.is_v4()) {
+    return ParseError::address;
+  }
   return ip[6] == kTcp ? tcp(c, h) : ipv6_extensions(c, h, ip[6]);
 }
 

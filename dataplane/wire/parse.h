@@ -27,13 +27,15 @@ enum class ParseError : uint8_t {
   bad_length,  // a header that no valid packet has: IP version, IHL < 5, data offset < 5, an IP length that ends inside
                // a header
   tags,        // more than kMaxTags VLAN tags
+  address,  // an IPv6 packet with an IPv4-mapped address (RFC 4291 2.5.5.2): none goes over a wire; it would pass for
+            // IPv4's flow
 };
 
 enum class FrameKind : uint8_t {
-  tcp,       // a whole TCP segment; every field of Headers is valid
-  fragment,  // a fragment of TCP, or an IPv6 one that may be (a later fragment that begins with an extension header);
-             // fragment is valid, the ports if ports_valid (only with fragment.offset 0); payload is what is left
-             // behind the IP headers
+  tcp,        // a whole TCP segment; every field of Headers is valid
+  fragment,   // a fragment of TCP, or an IPv6 one that may be (a later fragment that begins with an extension header);
+              // fragment is valid, the ports if ports_valid (only with fragment.offset 0); payload is what is left
+              // behind the IP headers
   other,      // anything else that is well-formed as far as we look: ARP, ND, UDP, ICMP, ...
   malformed,  // see error
 };

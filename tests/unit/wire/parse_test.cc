@@ -262,6 +262,17 @@ TEST(Parse, RefusesAChainThatRunsOutOfItsPacket) {
   expect_malformed(ethernet(0x86dd, ipv6(51, extension(51, 6, 8), Bytes(4), false)), ParseError::bad_length);
 }
 
+TEST(Parse, RefusesIpv6ThatWouldPassForIpv4) {
+  const Bytes mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1};
+  for (const int at : {22, 38}) {  // the source, the destination
+    Bytes f = frame6();
+    std::copy(mapped.begin(), mapped.end(), f.begin() + at);
+    expect_malformed(f, ParseError::address);
+    f[static_cast<size_t>(at)] = 1;
+    EXPECT_EQ(parsed(f).kind, FrameKind::tcp);
+  }
+}
+
 TEST(Parse, RefusesJumbograms) {
   Bytes f = ethernet(0x86dd, ipv6(0, Bytes{6, 0, 0xc2, 4, 0, 1, 0, 0}, tcp({.payload = Bytes(1000)})));
   put16(f, 18, 0);
