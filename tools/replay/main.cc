@@ -1,0 +1,190 @@
+// mire-replay - what the gateway would have done with the traffic of a capture. No privilege, no interface, no daemon.
+#include <fmt/core.h>
+
+#include <boost/json.hpp>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+
+#include "controlplane/config/config.h"
+#include "controlplane/link/messages.h"
+#include "dataplane/lcore/settings_builder.h"
+#include "tools/replay/capture.h"
+#include "tools/replay/replay.h"
+
+namespace {
+
+using namespace mire;
+using policy::Reason;
+
+constexpr const char* kUsage =
+    "usage: mire-replay FILE.pcap [--config FILE] [--json]\n"
+    "Runs a capture (pcap or pcapng) through the gateway's own rooms and prints one line a flow:\n"
+    "who, class, what would have happened, why. Nothing is held in a capture: early talk is a lower bound.\n";
+
+std::string escaped(const std::string& bytes) {
+  std::string out;
+  for (const char ch : bytes) {
+    const auto c = static_cast<unsigned char>(ch);
+    if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\\' || c == '"') {
+      out += fmt::format("\\{}", ch);
+    } else if (c >= 0x20 && c < 0x7f) {
+      out += ch;
+    } else {
+      out += fmt::format("\\x{:02x}", c);
+    }
+  }
+  return out;
+}
+
+std::string time_of(Time t) {
+  const auto since = t.time_since_epoch();
+  const std::time_t s = since / seconds{1};
+  std::tm tm{};
+  gmtime_r(&s, &tm);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+  return fmt::format("{}.{:03}Z", text, (since / milliseconds{1}) % 1000);
+}
+
+std::string range(policy::HoldRange r) { return fmt::format("{:.1f}-{:.1f}s", r.min_ms / 1000.0, r.max_ms / 1000.0); }
+
+std::string would(const replay::Outcome& o) {
+  if (o.verdict != policy::Verdict::hold) return std::string(policy::to_string(o.verdict));
+  if (o.greeting.max_ms == 0) return "hold SYN-ACK " + range(o.syn_ack);
+  return (o.syn_ack.max_ms != 0 ? "hold SYN-ACK " + range(o.syn_ack) + ", greeting " : "hold greeting ") +
+         range(o.greeting);
+}
+
+std::string end_of(const replay::Outcome& o) {
+  switch (o.end) {
+    case Reason::delivered: return fmt::format("delivered {}", o.accepted);
+    case Reason::no_data: return "no data";
+    case Reason::closing: return "closed";
+    default: return "open at the end";  // NOLINT: Reason::handshake, the only other one that is set
+  }
+}
+
+std::string where(const wire::Address& a, uint16_t port) {
+  return a.is_v4() ? fmt::format("{}:{}", wire::to_string(a), port) : fmt::format("[{}]:{}", wire::to_string(a), port);
+}
+
+void print_text(const replay::Outcome& o) {
+  fmt::print("{}  {} -> {}  {}  {}  {}; {}", time_of(o.begun), where(o.client, o.port), wire::to_string(o.server),
+             policy::to_string(o.source_class), would(o), policy::to_string(o.reason), end_of(o));
+  if (o.unsynchronised) fmt::print("; {}", policy::to_string(Reason::unsynchronised_pipelining));
+  if (!o.first_bytes.empty()) fmt::print("; said \"{}\"", escaped(o.first_bytes));
+  fmt::print("\n");
+}
+
+void print_json(const replay::Outcome& o) {
+  boost::json::object j;
+  j["time"] = time_of(o.begun);
+  j["source"] = wire::to_string(o.client);
+  j["port"] = o.port;
+  j["server"] = wire::to_string(o.server);
+  j["class"] = policy::to_string(o.source_class);
+  j["verdict"] = policy::to_string(o.verdict);
+  j["reason"] = policy::to_string(o.reason);
+  if (o.verdict == policy::Verdict::hold) {
+    j["hold_min"] = o.greeting.min_ms / 1000.0;
+    j["hold_max"] = o.greeting.max_ms / 1000.0;
+    j["syn_ack_min"] = o.syn_ack.min_ms / 1000.0;
+    j["syn_ack_max"] = o.syn_ack.max_ms / 1000.0;
+  }
+  j["end"] = o.end == Reason::handshake ? boost::json::value(nullptr) : boost::json::value(policy::to_string(o.end));
+  j["accepted"] = o.accepted;
+  j["unsynchronised_pipelining"] = o.unsynchronised;
+  if (!o.first_bytes.empty()) j["first_bytes"] = escaped(o.first_bytes);
+  fmt::print("{}\n", boost::json::serialize(j));
+}
+
+void print_summary(const replay::Replay& r) {
+  uint64_t reset = 0, reset_delivered = 0, held = 0, dropped = 0;
+  for (const auto& o : r.outcomes()) {
+    const bool refused = o.verdict == policy::Verdict::reset || o.verdict == policy::Verdict::drop;
+    reset += o.reason == Reason::early_talk;
+    dropped += o.reason == Reason::blocked;
+    held += o.verdict == policy::Verdict::hold;
+    reset_delivered += refused && o.accepted != 0;
+  }
+  const auto& t = r.totals();
+  fmt::print(stderr,
+             "{} frames: {} flows to protected servers, {} would have been held, {} reset for early talk, {} blocked; "
+             "{} of those "
+             "refused delivered mail that the server accepted\n",
+             t.frames, r.outcomes().size(), held, reset, dropped, reset_delivered);
+  if (t.unprotected != 0)
+    fmt::print(stderr, "{} frames of port 25 belong to servers that are not protected\n", t.unprotected);
+  if (t.cut != 0)
+    fmt::print(stderr, "{} frames were cut short by the capture and not judged: capture with -s 0\n", t.cut);
+  if (t.fragments != 0)
+    fmt::print(stderr, "{} IP fragments of TCP were not put together and not judged\n", t.fragments);
+}
+
+int fail(const std::string& line) {
+  fmt::print(stderr, "mire-replay: {}\n", line);
+  return 1;
+}
+
+// The configuration takes the way that it takes to a live dataplane: as messages, checked there again.
+Result<source::Settings> settings_from(const config::Config& c) {
+  lcore::SettingsBuilder builder;
+  for (const auto& m : link::messages_of(c, 1)) {
+    if (auto done = builder.take(m, Time{})) {
+      if (done->settings == nullptr) return Error{done->refusal};
+      return std::move(*done->settings);
+    }
+  }
+  return Error{"the configuration has no end"};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string file, config_file;
+  bool json = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view a = argv[i];
+    if (a == "--help" || a == "-h") {
+      fmt::print("{}", kUsage);
+      return 0;
+    }
+    if (a == "--json") {
+      json = true;
+    } else if (a == "--config") {
+      if (i + 1 == argc) return fail("--config needs a file");
+      config_file = argv[++i];
+    } else if (a.starts_with("-")) {
+      return fail(fmt::format("unknown option {}; see mire-replay --help", a));
+    } else if (!file.empty()) {
+      return fail("one capture at a time; see mire-replay --help");
+    } else {
+      file = a;
+    }
+  }
+  if (file.empty()) return fail("which capture? usage: mire-replay FILE.pcap [--config FILE] [--json]");
+
+  config::Config config;
+  if (!config_file.empty()) {
+    auto outcome = config::load(config_file);
+    for (const auto& e : outcome.errors) fmt::print(stderr, "{}\n", e);
+    if (!outcome.config) return 1;
+    config = *outcome.config;
+  }
+  auto settings = settings_from(config);
+  if (!settings) return fail(settings.error());
+  auto capture = replay::Capture::open(file);
+  if (!capture) return fail(capture.error());
+
+  replay::Replay run(*settings, 1);
+  while (auto f = (*capture)->next()) run.frame(std::move(f->bytes), f->time, f->cut);
+  run.finish();
+  for (const auto& o : run.outcomes()) json ? print_json(o) : print_text(o);
+  print_summary(run);
+  return (*capture)->error().empty() ? 0 : fail((*capture)->error());
+}
