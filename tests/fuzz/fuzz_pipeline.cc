@@ -66,7 +66,7 @@ struct Player {
   Talk talk;
   bool trusted = false;
   bool midstream = false;  // never a SYN of either side
-  bool condemned = false;
+  Time condemned_until{};  // a tombstone's life
 };
 
 uint32_t near(Script& s) {
@@ -185,18 +185,18 @@ class Run {
     const size_t forwarded = gw_.forwarded.size();
     const size_t sent = gw_.sent.size();
     const Fate fate = gw_.put(from, frame);
-    if (p.trusted && !p.condemned && fate == Fate::forward && gw_.forwarded[forwarded].frame != frame)
+    if (p.trusted && fate == Fate::forward && gw_.forwarded[forwarded].frame != frame)
       broken("a trusted stream was changed");
     if (p.trusted && from == Side::lan && fate == Fate::drop && !p.condemned)
       broken("a trusted source's server was dropped");
     if (p.midstream && (fate == Fate::drop || gw_.sent.size() != sent)) broken("a flow joined mid-stream was judged");
     const bool begins = (h.flags & wire::kSyn) != 0;
-    if (from == Side::lan && begins && (h.flags & wire::kAck) != 0 && fate == Fate::forward) p.condemned = false;
-    if (p.condemned && from == Side::wan && fate == Fate::forward && !begins)
+    if (from == Side::lan && begins && (h.flags & wire::kAck) != 0) p.condemned_until = {};  // held or not: anew
+    if (gw_.now < p.condemned_until && from == Side::wan && fate == Fate::forward && !begins)
       broken("speech after an early-talk verdict");
     for (; events_ < gw_.events.size(); ++events_) {
       const auto& e = gw_.events[events_];
-      if (e.verdict == policy::Verdict::reset && e.client == p.talk.client) p.condemned = true;
+      if (e.verdict == policy::Verdict::reset && e.client == p.talk.client) p.condemned_until = gw_.now + seconds{150};
     }
   }
 
