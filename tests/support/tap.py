@@ -28,8 +28,8 @@ class Tap:
         self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
         with lab.inside(side):
             self.socket.bind((lab.facts["ends"][side], ETH_P_ALL))
-        self.socket.settimeout(0.1)
-        self._ended = False
+        self.socket.settimeout(0.005)
+        self._ended, self._lulls = False, 0
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -49,6 +49,7 @@ class Tap:
             try:
                 data, notes, _, sender = self.socket.recvmsg(65536, 256)
             except TimeoutError:
+                self._lulls += 1
                 continue
             when = time.time()
             for level, kind, value in notes:
@@ -66,12 +67,20 @@ class Tap:
                     seen.time, seen.outgoing = when, sender[2] == PACKET_OUTGOING
                     self._segments.append(seen)
 
+    def _catch_up(self):
+        """Until all that had been captured before this call was looked at."""
+        seen, end = self._lulls, time.monotonic() + 5
+        while self._lulls < seen + 2 and time.monotonic() < end:
+            time.sleep(0.002)
+
     def segments(self, **wanted):
         """In order; `wanted` by field, e.g. src="198.18.1.1"."""
+        self._catch_up()
         with self._lock:
             return [seen for seen in self._segments if all(getattr(seen, key) == value for key, value in wanted.items())]
 
     def frames(self):
+        self._catch_up()
         with self._lock:
             return list(self._frames)
 
