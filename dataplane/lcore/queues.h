@@ -41,9 +41,12 @@ class QueueSink final : public EventSink {
 // One asker at a time: the telemetry holds a lock of its own.
 class SourceSlot {
  public:
-  void ask(const wire::Address& client) noexcept {
+  // False: the last question is still unanswered.
+  bool ask(const wire::Address& client) noexcept {
+    if (state_.load(std::memory_order_acquire) == State::asked) return false;
     client_ = client;
     state_.store(State::asked, std::memory_order_release);
+    return true;
   }
   [[nodiscard]] bool answered() const noexcept { return state_.load(std::memory_order_acquire) == State::answered; }
   // After answered().

@@ -136,7 +136,7 @@ void Worker::admit(rte_mbuf* packet, Side from) {
     const auto client =
         client_of({.data = rte_pktmbuf_mtod(packet, uint8_t*), .length = rte_pktmbuf_data_len(packet), .from = from});
     if (client) {
-      const unsigned owner = owner_of(*client, options_.lcores, options_.pipeline.seed);
+      const unsigned owner = owner_of(*client, options_.lcores, options_.owner_seed);
       if (owner != options_.index) {
         hand_over(packet, from, owner);
         return;

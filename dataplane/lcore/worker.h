@@ -26,6 +26,7 @@ namespace mire::lcore {
 struct WorkerOptions {
   unsigned index = 0;  // of `lcores`
   unsigned lcores = 1;
+  uint64_t owner_seed = 0;          // the same on all of them
   std::array<WorkerPort, 2> ports;  // by Side
   ebpf::WireState* wire = nullptr;  // with kernel interfaces
   PipelineOptions pipeline;

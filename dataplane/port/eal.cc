@@ -13,9 +13,12 @@
 #include <cctype>
 #include <cstdio>
 #include <fstream>
+#include <utility>
 
 namespace mire::port {
 namespace {
+
+bool started = false;
 
 constexpr uint64_t kMega = uint64_t{1} << 20;
 constexpr uint64_t kEalOwnBytes = 48 * kMega;  // rings, telemetry, malloc heaps
@@ -71,8 +74,10 @@ std::vector<unsigned> usable_cpus() {
 LogCapture::LogCapture() {
   memory_ = memfd_create("mire-log", MFD_CLOEXEC);
   if (memory_ < 0) return;
-  std::fflush(stderr);
+  std::fflush(nullptr);
+  kept_stdout_ = dup(STDOUT_FILENO);
   kept_stderr_ = dup(STDERR_FILENO);
+  if (kept_stdout_ >= 0) dup2(memory_, STDOUT_FILENO);
   if (kept_stderr_ >= 0) dup2(memory_, STDERR_FILENO);
   auto* stream = fdopen(dup(memory_), "a");
   if (stream != nullptr) {
@@ -85,17 +90,18 @@ LogCapture::LogCapture() {
 LogCapture::~LogCapture() {
   rte_openlog_stream(stderr);
   if (stream_ != nullptr) std::fclose(static_cast<FILE*>(stream_));
-  std::fflush(stderr);
-  if (kept_stderr_ >= 0) {
-    dup2(kept_stderr_, STDERR_FILENO);
-    close(kept_stderr_);
+  std::fflush(nullptr);
+  for (const auto& [kept, fd] : {std::pair{kept_stdout_, STDOUT_FILENO}, std::pair{kept_stderr_, STDERR_FILENO}}) {
+    if (kept < 0) continue;
+    dup2(kept, fd);
+    close(kept);
   }
   if (memory_ >= 0) close(memory_);
 }
 
 std::string LogCapture::cause() const {
   if (stream_ != nullptr) std::fflush(static_cast<FILE*>(stream_));
-  std::fflush(stderr);
+  std::fflush(nullptr);
   std::string text;
   std::array<char, 4096> piece{};
   off_t at = 0;
@@ -151,11 +157,24 @@ Result<EalFacts> start_eal(const EalOptions& options) {
     }
   }
 
-  std::vector<std::string> words = {"mire-dataplane",      "--in-memory", "--file-prefix",
-                                    facts.file_prefix,     "--lcores",    lcore_map(options.workers, usable_cpus()),
-                                    "--main-lcore",        "0",           "--log-level",
-                                    "lib.telemetry:error", "-m",          std::to_string(megabytes)};
-  if (!facts.hugepages) words.emplace_back("--no-huge");
+  std::vector<std::string> words = {"mire-dataplane",
+                                    "--file-prefix",
+                                    facts.file_prefix,
+                                    "--lcores",
+                                    lcore_map(options.workers, usable_cpus()),
+                                    "--main-lcore",
+                                    "0",
+                                    "--log-level",
+                                    "user1:error",
+                                    "-m",
+                                    std::to_string(megabytes)};
+  // Nothing of ours on a file system. EAL refuses --in-memory together with --no-huge, of which --no-shconf is then the
+  // rest.
+  if (facts.hugepages) {
+    words.emplace_back("--in-memory");
+  } else {
+    words.insert(words.end(), {"--no-huge", "--no-shconf"});
+  }
   if (options.pci.empty()) words.emplace_back("--no-pci");
   for (const auto& address : options.pci) words.insert(words.end(), {"-a", address});
   for (const auto& device : options.vdevs) words.insert(words.end(), {"--vdev", device});
@@ -166,9 +185,17 @@ Result<EalFacts> start_eal(const EalOptions& options) {
   if (rc < 0) {
     return Error{fmt::format("DPDK did not start ({})", rte_strerror(rte_errno))};
   }
+  started = true;
   return facts;
 }
 
-void stop_eal() noexcept { rte_eal_cleanup(); }
+void stop_eal() noexcept {
+  if (!std::exchange(started, false)) return;
+  const std::string folder = rte_eal_get_runtime_dir();
+  rte_eal_cleanup();
+  // EAL makes it for the telemetry's socket, and leaves it.
+  unlink((folder + "/dpdk_telemetry.v2").c_str());
+  rmdir(folder.c_str());
+}
 
 }  // namespace mire::port

@@ -1,6 +1,6 @@
 // eal.h - starts DPDK's environment, once a process, and says in one line why it could not.
 //
-// In memory only: nothing is left behind by a kill -9, and instances with a prefix of their own live side by side.
+// In memory only: no hugepage file is left behind by a kill -9, and instances with a prefix of their own live side by side.
 // Privileges and memory are checked before, because EAL's own words are many and rarely name the cause. Knows no ports.
 #pragma once
 
@@ -39,6 +39,7 @@ class LogCapture {
 
  private:
   int memory_ = -1;
+  int kept_stdout_ = -1;
   int kept_stderr_ = -1;
   void* stream_ = nullptr;
 };

@@ -103,6 +103,9 @@ Result<Port> Port::start(const PortOptions& options) {
   if (mtu == 0) rte_eth_dev_get_mtu(port.id_, &mtu);
   const XskBuffer buffer = xsk_buffer(mtu);
   if (xsk) port.largest_frame_ = buffer.largest_frame;
+  port.data_room_ = static_cast<uint16_t>(
+      xsk ? buffer.data_room
+          : std::max<uint32_t>(RTE_MBUF_DEFAULT_BUF_SIZE, mtu + kTagsAndHeader + RTE_PKTMBUF_HEADROOM));
 
   rte_eth_conf conf{};
   if (options.queues > 1 && (info.flow_type_rss_offloads & RTE_ETH_RSS_IP) != 0) {
@@ -122,15 +125,10 @@ Result<Port> Port::start(const PortOptions& options) {
     const std::string pool_name = fmt::format("mire_{}_{}", port.id_, q);
     rte_mempool* pool = nullptr;
     if (options.spec.kind == PortKind::pci) {
-      const auto room = static_cast<uint16_t>(
-          std::max<uint32_t>(RTE_MBUF_DEFAULT_BUF_SIZE, mtu + kTagsAndHeader + RTE_PKTMBUF_HEADROOM));
-      pool = rte_pktmbuf_pool_create(pool_name.c_str(), buffers, kPoolCache, 0, room, SOCKET_ID_ANY);
+      pool = rte_pktmbuf_pool_create(pool_name.c_str(), buffers, kPoolCache, 0, port.data_room_, SOCKET_ID_ANY);
       if (pool == nullptr) return Error{fmt::format("port {}: no memory for {} packet buffers", name, buffers)};
     } else {
-      const auto room = static_cast<uint16_t>(
-          xsk ? buffer.data_room
-              : std::max<uint32_t>(RTE_MBUF_DEFAULT_BUF_SIZE, mtu + kTagsAndHeader + RTE_PKTMBUF_HEADROOM));
-      auto made = contiguous_pool(pool_name, buffers, room);
+      auto made = contiguous_pool(pool_name, buffers, port.data_room_);
       if (!made) return Error{fmt::format("port {}: {}", name, made.error())};
       pool = *made;
     }
@@ -167,6 +165,7 @@ Port& Port::operator=(Port&& o) noexcept {
   std::swap(pools_, o.pools_);
   std::swap(sockets_, o.sockets_);
   std::swap(largest_frame_, o.largest_frame_);
+  std::swap(data_room_, o.data_room_);
   return *this;
 }
 

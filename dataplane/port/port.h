@@ -41,6 +41,8 @@ class Port {
   [[nodiscard]] int socket(unsigned queue) const noexcept { return sockets_[queue]; }
   // The largest frame that it can hand us, in bytes from the Ethernet header on; 0: whatever its MTU allows.
   [[nodiscard]] uint32_t largest_frame() const noexcept { return largest_frame_; }
+  // Of its packet buffers, headroom included.
+  [[nodiscard]] uint16_t data_room() const noexcept { return data_room_; }
   void stop() noexcept;
 
  private:
@@ -51,6 +53,7 @@ class Port {
   std::vector<rte_mempool*> pools_;
   std::vector<int> sockets_;
   uint32_t largest_frame_ = 0;
+  uint16_t data_room_ = 0;
 };
 
 // The packet buffer of an AF_XDP queue for an MTU: an object with its headers must fit a page, and the kernel
