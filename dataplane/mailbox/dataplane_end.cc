@@ -60,6 +60,10 @@ class DataplaneEnd::Impl {
 
   std::optional<Down> take() {
     if (!connected() || takes_left_ == 0) return {};
+    if (takes_left_ == kDownSlots && !empty_doorbells(peer_->socket.get())) {
+      drop("mired is gone; going on without it");
+      return {};
+    }
     DownMessage message;
     const RingResult popped = peer_->down.pop(message);
     if (popped == RingResult::nothing) return {};
@@ -123,7 +127,7 @@ class DataplaneEnd::Impl {
 
   void hear() {
     if (peer_->greeted) {
-      if (!empty_doorbells(peer_->socket.get())) drop("mired is gone; going on without it");
+      if (hung_up(peer_->socket.get())) drop("mired is gone; going on without it");
       return;
     }
     Hello theirs;

@@ -28,7 +28,8 @@ class DataplaneEnd {
   DataplaneEnd(const DataplaneEnd&) = delete;
   DataplaneEnd& operator=(const DataplaneEnd&) = delete;
 
-  // An epoll descriptor: readable when service() has something to do.
+  // An epoll descriptor: readable when there is something to do for service(), and then for take() until it returns
+  // nothing.
   [[nodiscard]] int poll_fd() const noexcept;
 
   // Accepts, shakes hands, notices a dead peer, rings the peer's doorbell if something was offered or taken since the

@@ -1,5 +1,6 @@
 #include "dataplane/mailbox/hello.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -51,6 +52,11 @@ Arrived receive_hello(int socket, Hello& hello, Descriptor* memory) noexcept {
   }
   if (n != static_cast<ssize_t>(sizeof(hello)) || (message.msg_flags & MSG_TRUNC) != 0) return Arrived::garbage;
   return Arrived::hello;
+}
+
+bool hung_up(int socket) noexcept {
+  pollfd p{socket, POLLRDHUP, 0};
+  return ::poll(&p, 1, 0) == 1;  // POLLHUP and POLLERR come unasked
 }
 
 bool ring_doorbell(int socket) noexcept {

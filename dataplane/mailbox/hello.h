@@ -17,6 +17,8 @@ enum class Arrived : uint8_t { nothing, hello, garbage, closed };
 // Reads one packet that should be a hello; `memory` gets the descriptor that came along, if any.
 [[nodiscard]] Arrived receive_hello(int socket, Hello&, Descriptor* memory) noexcept;
 
+[[nodiscard]] bool hung_up(int socket) noexcept;
+
 // False: the peer is gone.
 bool ring_doorbell(int socket) noexcept;
 // Reads pending doorbells, a bounded number of them. False: the peer is gone.

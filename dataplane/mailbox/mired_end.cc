@@ -25,7 +25,8 @@ class MiredEnd::Impl {
     if (condition_ == Condition::greeting) greet();
     if (condition_ != Condition::connected) return condition_;
     for (uint32_t& left : receives_left_) left = kUpSlots;
-    if (!empty_doorbells(socket_.get())) gone_ = true;
+    bells_waiting_ = true;
+    if (hung_up(socket_.get())) gone_ = true;
     if (std::exchange(news_, false) && !ring_doorbell(socket_.get())) gone_ = true;
     if (gone_ && drained()) fail("the dataplane is gone");
     return condition_;
@@ -40,6 +41,8 @@ class MiredEnd::Impl {
   }
 
   std::optional<Up> receive() {
+    if (condition_ != Condition::connected) return {};
+    if (std::exchange(bells_waiting_, false) && !empty_doorbells(socket_.get())) gone_ = true;
     for (unsigned tried = 0; condition_ == Condition::connected && tried < lcores_; ++tried) {
       const unsigned lcore = next_;
       UpMessage message;
@@ -107,6 +110,7 @@ class MiredEnd::Impl {
   unsigned next_ = 0;
   uint32_t pid_ = 0;
   bool news_ = false;
+  bool bells_waiting_ = false;
   bool gone_ = false;
 };
 

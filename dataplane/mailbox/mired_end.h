@@ -21,7 +21,7 @@ class MiredEnd {
   MiredEnd(const MiredEnd&) = delete;
   MiredEnd& operator=(const MiredEnd&) = delete;
 
-  // Readable when service() has something to do.
+  // Readable when there is something to do for service(), and then for receive() until it returns nothing.
   [[nodiscard]] int fd() const noexcept;
 
   enum class Condition : uint8_t { greeting, connected, over };

@@ -55,7 +55,9 @@ TEST(Ends, WakeEachOtherOnlyWhenThereIsSomething) {
   auto dataplane = listening(folder.file("s"));
   auto mired = connected(folder.file("s"), *dataplane);
   mired->service();
+  mired->receive();
   dataplane->service();
+  EXPECT_FALSE(dataplane->take());
   EXPECT_FALSE(readable(mired->fd()));
   EXPECT_FALSE(readable(dataplane->poll_fd()));
 
@@ -63,14 +65,17 @@ TEST(Ends, WakeEachOtherOnlyWhenThereIsSomething) {
   dataplane->service();
   EXPECT_TRUE(readable(mired->fd(), 1000));
   mired->service();
+  EXPECT_TRUE(readable(mired->fd())) << "not before the event was read";
+  EXPECT_TRUE(mired->receive());
   EXPECT_FALSE(readable(mired->fd()));
 
   mired->send(Begin{1});
   mired->service();
   EXPECT_TRUE(readable(dataplane->poll_fd(), 1000));
   dataplane->service();
-  EXPECT_FALSE(readable(dataplane->poll_fd()));
+  EXPECT_TRUE(readable(dataplane->poll_fd())) << "not before the message was taken";
   EXPECT_TRUE(dataplane->take());
+  EXPECT_FALSE(readable(dataplane->poll_fd()));
   dataplane->service();
   EXPECT_TRUE(readable(mired->fd(), 1000)) << "there is room again: a waiting mired must hear of it";
 }
