@@ -63,7 +63,8 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
 
 policy::Event Pipeline::Impl::client_event(const FrameRef& f, const Column& c, const flow::State32& s) const {
   const Event e = flow::classify_client(s, c.headers);
-  if (e == Event::early && now_ < early_hello_until_[c.id.server] && smtp::is_hello(payload(f, c.headers)))
+  if (e == Event::early && now_ < known_servers_[c.id.server].early_hello_until &&
+      smtp::is_hello(payload(f, c.headers)))
     return Event::early_hello;
   return e;
 }

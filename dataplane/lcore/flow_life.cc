@@ -25,8 +25,7 @@ uint32_t Pipeline::Impl::endpoint_for(const wire::Address& server, wire::VlanSta
     count(Reason::server_table_full);
     return 0;
   }
-  const auto hit = settings_->early_hello_until.find(server);
-  early_hello_until_[id] = hit == settings_->early_hello_until.end() ? Time{} : hit->second;
+  known_servers_[id] = facts_of(server);
   return id;
 }
 

@@ -1,5 +1,7 @@
 #include "dataplane/lcore/pipeline.h"
 
+#include <algorithm>
+
 #include "dataplane/lcore/pipeline_impl.h"
 
 namespace mire::lcore {
@@ -30,7 +32,7 @@ Pipeline::Impl::Impl(const PipelineOptions& options, Transmitter& out, EventSink
       banners_(options.sizes.banner_bytes, options.seed ^ 0x62616e6e),
       endpoints_(options.sizes.servers, options.seed ^ 0x656e6470),
       paths_(options.sizes.paths, options.seed ^ 0x70617468),
-      early_hello_until_(options.sizes.servers + 1),
+      known_servers_(options.sizes.servers + 1),
       dialogues_(options.sizes.dialogues + 1),
       scratch_(hold::BannerPool::kLargest) {
   MIRE_ASSERT(options.sizes.servers < 65536 && options.sizes.paths < 65536);
@@ -47,10 +49,17 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
   treatments_ = fresh->treatments;
   for (auto& t : treatments_) t.observe = t.observe || fresh->observe;
   for (uint32_t id = 1; id <= endpoints_.capacity(); ++id) {
-    const auto hit = fresh->early_hello_until.find(endpoints_[id].address);
-    early_hello_until_[id] = hit == fresh->early_hello_until.end() ? Time{} : hit->second;
+    const Time seen_here = known_servers_[id].early_hello_until;  // mired may not have heard of it
+    known_servers_[id] = facts_of(endpoints_[id].address);
+    known_servers_[id].early_hello_until = std::max(known_servers_[id].early_hello_until, seen_here);
   }
   return old;
+}
+
+// What the settings say of a server, looked up once a commit rather than once a packet.
+Pipeline::Impl::ServerFacts Pipeline::Impl::facts_of(const wire::Address& server) const {
+  const auto hit = settings_->early_hello_until.find(server);
+  return {hit == settings_->early_hello_until.end() ? Time{} : hit->second, settings_->protects(server)};
 }
 
 void Pipeline::Impl::process(Burst& burst, Time now) {
@@ -116,15 +125,18 @@ void Pipeline::Impl::act(FrameRef& f, Column& c) {
     count(Reason::not_configured);
     return;
   }
-  const wire::Address& server = c.role == Role::client ? c.headers.destination : c.headers.source;
-  if (!settings_->protects(server)) {
-    count(Reason::not_smtp);
-    return;
-  }
   if (c.id.server == 0) {
     // Perhaps it became known since this burst was looked up.
+    const wire::Address& server = c.role == Role::client ? c.headers.destination : c.headers.source;
+    if (!settings_->protects(server)) {
+      count(Reason::not_smtp);
+      return;
+    }
     c.id.server = static_cast<uint16_t>(endpoints_.find({server, c.headers.vlan.value}));
     if (c.id.server != 0) c.probe = flows_.probe(c.id);
+  } else if (!known_servers_[c.id.server].is_protected) {
+    count(Reason::not_smtp);
+    return;
   }
   if (c.role == Role::client) {
     on_client(f, c);

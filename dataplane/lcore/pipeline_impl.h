@@ -77,7 +77,13 @@ class Pipeline::Impl {
   using SourceClass = policy::SourceClass;
   using Handle = flow::Handle;
 
+  struct ServerFacts {
+    Time early_hello_until{};
+    bool is_protected = false;
+  };
+
   // pipeline.cc: the stages
+  [[nodiscard]] ServerFacts facts_of(const wire::Address& server) const;
   void parse(Burst&);
   void look_up(const Burst&);
   void act(FrameRef&, Column&);
@@ -174,7 +180,7 @@ class Pipeline::Impl {
   hold::BannerPool banners_;
   Interner<Endpoint> endpoints_;
   Interner<LinkPath> paths_;
-  std::vector<Time> early_hello_until_;  // by endpoint
+  std::vector<ServerFacts> known_servers_;  // by endpoint
   std::vector<DialogueRecord> dialogues_;
   uint32_t free_dialogue_ = 0;
 

@@ -307,7 +307,8 @@ void Pipeline::Impl::server_speech(FrameRef& f, const Column& c, Handle h) {
       if (hides && found.keyword.length != 0) {
         count(Reason::pipeconnect_hidden);
         report(h, s.state, Verdict::pass, Reason::pipeconnect_hidden);
-        early_hello_until_[c.id.server] = std::max(early_hello_until_[c.id.server], now_ + std::chrono::hours{24 * 30});
+        Time& until = known_servers_[c.id.server].early_hello_until;
+        until = std::max(until, now_ + std::chrono::hours{24 * 30});
       }
     }
   }
