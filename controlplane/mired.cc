@@ -1,0 +1,174 @@
+#include "controlplane/mired.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "controlplane/link/publication.h"
+
+namespace mire {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+// New servers that hide PIPECONNECT come in bursts after a start: one publication for all of them.
+constexpr std::chrono::milliseconds kSoon{50};
+
+state::WallSeconds wall_now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+}  // namespace
+
+void say(const std::string& text) { fmt::print(stderr, "mired: {}\n", text); }
+
+Mired::Mired(Options options)
+    : options_(std::move(options)),
+      signals_(io_, SIGTERM, SIGINT, SIGHUP),
+      soon_(io_),
+      memory_(options_.state),
+      link_(io_, options_.dataplane_socket, *this) {}
+
+int Mired::run() {
+  if (!take_config()) return 1;
+  Result<std::unique_ptr<api::Server>> server = api::Server::listen(io_, options_.socket, methods());
+  if (!server) {
+    say(server.error());
+    return 1;
+  }
+  api_ = std::move(server).value();
+  if (const std::string notice = memory_.take_notice(); !notice.empty()) say(notice);
+  publish();
+  link_.start();
+  wait_for_signal();
+  say("listening on " + options_.socket);
+  io_.run();
+  log_.reset();  // writes what is queued
+  return 0;
+}
+
+// The file's settings, whole, or the old ones stay.
+bool Mired::take_config() {
+  config::Outcome outcome;
+  outcome.config = config::Config{};
+  if (!options_.config.empty()) outcome = config::load(options_.config);
+  for (const std::string& error : outcome.errors) say(error);
+  if (!outcome.config || !take_log(outcome.config->log_file)) return false;
+  config_ = std::move(*outcome.config);
+  return true;
+}
+
+bool Mired::take_log(const std::string& path) {
+  if (log_ && log_->path() == path) {
+    // Log rotation moved the file away. If that goes wrong the old one is still written: no reason to refuse the
+    // settings.
+    if (Status reopened = log_->reopen(); !reopened) say(reopened.error());
+    return true;
+  }
+  Result<std::unique_ptr<log::FlowLog>> opened = log::FlowLog::open(path);
+  if (!opened) {
+    say(opened.error());
+    return false;
+  }
+  log_ = std::move(opened).value();
+  return true;
+}
+
+void Mired::publish() {
+  refusal_.clear();
+  link_.publish(link::publication(config_, memory_.early_hellos(wall_now())));
+}
+
+void Mired::publish_soon() {
+  if (std::exchange(publishing_soon_, true)) return;
+  soon_.expires_after(kSoon);
+  soon_.async_wait([this](const boost::system::error_code& cancelled) {
+    publishing_soon_ = false;
+    if (!cancelled) publish();
+  });
+}
+
+void Mired::wait_for_signal() {
+  signals_.async_wait([this](const boost::system::error_code& cancelled, int signal) {
+    if (cancelled) return;
+    if (signal == SIGHUP) {
+      reload();
+      return wait_for_signal();
+    }
+    say("ending");
+    link_.stop();
+    api_->stop();
+    soon_.cancel();
+    io_.stop();
+  });
+}
+
+void Mired::reload() {
+  if (take_config()) {
+    publish();
+    say(fmt::format("settings read again, now configuration {}", link_.generation()));
+  } else {
+    say("settings refused as a whole; the old ones stay");
+  }
+}
+
+void Mired::on_event(const mailbox::FlowEvent& event) {
+  ++events_received_;
+  log_->write(event);
+  if (event.reason != policy::Reason::pipeconnect_hidden || !memory_.remember(event.server, wall_now())) return;
+  if (const std::string notice = memory_.take_notice(); !notice.empty()) say(notice);
+  publish_soon();
+}
+
+void Mired::on_lost(uint64_t events) {
+  events_lost_ += events;
+  say(fmt::format("{} flow events could not be reported", events));
+}
+
+void Mired::on_applied(uint64_t generation) {
+  applied_ = generation;
+  say(fmt::format("dataplane applied configuration {}", generation));
+}
+
+void Mired::on_refused(uint64_t generation, const std::string& why) {
+  refusal_ = why;
+  say(fmt::format("dataplane refused configuration {}: {}; it keeps the one before", generation, why));
+}
+
+void Mired::on_connected(uint32_t dataplane_pid) {
+  dataplane_pid_ = dataplane_pid;
+  applied_ = 0;  // this dataplane has not said so yet
+  say(fmt::format("connected to the dataplane (pid {})", dataplane_pid));
+}
+
+void Mired::on_waiting(const std::string& why) {
+  applied_ = 0;
+  say(fmt::format("waiting for the dataplane at {}: {}", options_.dataplane_socket, why));
+}
+
+api::Methods Mired::methods() {
+  return {{"status", [this](const json::value&) { return status(); }},
+          {"ping", [](const json::value&) { return json::value("pong"); }}};
+}
+
+json::value Mired::status() const {
+  const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_);
+  json::object dataplane{{"connected", link_.connected()}};
+  dataplane["pid"] = link_.connected() ? json::value(dataplane_pid_) : json::value(nullptr);
+  dataplane["refusal"] = refusal_.empty() ? json::value(nullptr) : json::value(refusal_);
+  return json::object{{"version", MIRE_VERSION},
+                      {"pid", ::getpid()},
+                      {"uptime_seconds", uptime.count()},
+                      {"config_file", options_.config.empty() ? json::value(nullptr) : json::value(options_.config)},
+                      {"observe", config_.observe},
+                      {"fail_mode", config_.fail_closed ? "closed" : "open"},
+                      {"generation", link_.generation()},
+                      {"generation_applied", applied_},
+                      {"dataplane", std::move(dataplane)},
+                      {"events", json::object{{"received", events_received_}, {"lost", events_lost_}}},
+                      {"log", json::object{{"file", log_->path()}, {"lines_lost", log_->lines_lost()}}}};
+}
+
+}  // namespace mire
