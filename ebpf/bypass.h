@@ -24,4 +24,7 @@ Status detach_bypass(const PortNames&, MadeQdisc remove_qdisc);
 
 [[nodiscard]] bool bypass_attached(const std::string& port);
 
+// Has the port a clsact (ours or not)?
+[[nodiscard]] bool has_clsact(const std::string& port);
+
 }  // namespace mire::ebpf

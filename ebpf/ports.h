@@ -30,7 +30,10 @@ struct PortFacts {
 // `made` says which ports will get a clsact of ours. A second call keeps what the first remembered.
 Status prepare_ports(const PortNames&, MadeQdisc made);
 
-// Success too if nothing is remembered. Returns whose clsact was ours.
-Result<MadeQdisc> restore_ports(const PortNames&);
+// Success too if nothing is remembered.
+Status restore_ports(const PortNames&);
+
+// Which clsact prepare_ports was told to be ours; none if nothing is remembered.
+[[nodiscard]] MadeQdisc remembered_qdiscs(const PortNames&);
 
 }  // namespace mire::ebpf
