@@ -48,8 +48,7 @@ constexpr uint8_t kNullPathRead = kNullPath.size();
 constexpr uint8_t kBeforePath = 5;
 
 // BDAT: blanks, digits, blanks, LAST, blanks.
-constexpr uint8_t kBeforeCount = 0;
-constexpr uint8_t kInCount = 1;
+constexpr uint8_t kInCount = 1;     // 0: before it
 constexpr uint8_t kBeforeLast = 2;  // then one step a letter
 constexpr std::string_view kLast = "LAST";
 constexpr uint8_t kLastRead = kBeforeLast + kLast.size();

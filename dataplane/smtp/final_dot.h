@@ -1,7 +1,7 @@
 // final_dot.h - finds the end of a message's content: CRLF . CRLF (RFC 5321 4.1.1.4), and nothing that only looks like
 // it.
 //
-// A bare CR or LF ends no line here (RFC 5321 2.3.8). It looks at every byte of every message, so it takes blocks of 64
+// A bare CR or LF ends no line here (RFC 5321 2.3.8). It looks at every byte of every message, so it takes blocks
 // without a dot behind an LF at a glance.
 #pragma once
 

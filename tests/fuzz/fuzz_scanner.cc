@@ -30,10 +30,56 @@ using mire::smtp::Part;
 
 // One record: who speaks, how the text is cut, how much of the server's a client has not read.
 struct Record {
-  bool from_client;
-  uint8_t cut;
-  uint8_t unread;
-  std::span<const uint8_t> text;
+  bool from_client = false;
+  uint8_t cut = 0;
+  uint8_t unread = 0;
+  std::string text;
+};
+
+const std::string kClientLines[] = {
+    "EHLO c\r\n",
+    "MAIL FROM:<a@b>\r\n",
+    "MAIL FROM:<>\r\n",
+    "RCPT TO:<b@c>\r\n",
+    "DATA\r\n",
+    "text\r\n",
+    ".\r\n",
+    "BDAT 3\r\nabc",
+    "BDAT 300 LAST\r\n",
+    "RSET\r\n",
+    "NOOP\r\n",
+    "QUIT\r\n",
+    "AUTH LOGIN\r\n",
+    "YQ==\r\n",
+    "STARTTLS\r\n",
+    "HELO c\r\n",
+    "\r\n",
+    "\r",
+    "\n",
+    "TURN\r\n",
+    std::string(60, 'x'),
+    std::string(127, 'x') + "\r\n",
+    std::string(1000, 'x'),
+};
+const std::string kServerLines[] = {
+    "250 ok\r\n",
+    "354 go\r\n",
+    "250-mx\r\n250-PIPECONNECT\r\n250 HELP\r\n",
+    "550 no\r\n",
+    "334 x\r\n",
+    "235 ok\r\n",
+    "421 bye\r\n",
+    "250-part\r\n",
+    "250 X_PIPE_CONNECT\r\n",
+    "503 no\r\n",
+    "220 go\r\n",
+    "\r\n",
+    "\r",
+    "\n",
+    "250-",
+    "250 ",
+    std::string(60, 'x'),
+    std::string(1000, 'x'),
 };
 
 class Input {
@@ -44,10 +90,20 @@ class Input {
     if (rest_.size() < 3) return false;
     const uint8_t head = rest_[0];
     record.from_client = (head & 1) != 0;
-    record.unread = (head & 2) != 0 ? static_cast<uint8_t>(head >> 2) : 0;
+    record.unread = (head & 2) != 0 ? static_cast<uint8_t>(head >> 3) : 0;
     record.cut = rest_[1];
+    const bool raw = (head & 4) != 0;
     const size_t length = std::min<size_t>(rest_[2], rest_.size() - 3);
-    record.text = rest_.subspan(3, length);
+    const std::span<const std::string> lines =
+        record.from_client ? std::span<const std::string>(kClientLines) : kServerLines;
+    record.text.clear();
+    for (const uint8_t byte : rest_.subspan(3, length)) {
+      if (byte < 0x80 || raw) {
+        record.text += static_cast<char>(byte);
+      } else {
+        record.text += lines[(byte - 0x80u) % lines.size()];
+      }
+    }
     rest_ = rest_.subspan(3 + length);
     return true;
   }
@@ -85,13 +141,14 @@ Outcome play(std::span<const uint8_t> bytes, bool cut) {
   std::string said;  // by the server
   Input input(bytes);
   for (Record record{}; input.next(record);) {
-    std::span<const uint8_t> rest = record.text;
+    std::span<const uint8_t> rest{reinterpret_cast<const uint8_t*>(record.text.data()), record.text.size()};
     uint32_t chance = record.cut;
     while (!rest.empty()) {
       size_t length = rest.size();
       if (cut) {
         chance = chance * 1103515245u + 12345u;
-        length = std::min<size_t>(rest.size(), record.cut % 3 == 0 ? 1 : (chance >> 16) % 40 + 1);
+        length = std::min<size_t>(rest.size(),
+                                  record.cut % 3 == 0 ? 1 : (chance >> 16) % (record.cut % 3 == 1 ? 40 : 400) + 1);
       }
       const auto piece = rest.first(length);
       rest = rest.subspan(length);
