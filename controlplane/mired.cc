@@ -41,9 +41,9 @@ int Mired::run() {
   api_ = std::move(server).value();
   if (const std::string notice = memory_.take_notice(); !notice.empty()) say(notice);
   publish();
-  link_.start();
   wait_for_signal();
   say("listening on " + options_.socket);
+  link_.start();
   io_.run();
   log_.reset();  // writes what is queued
   return 0;

@@ -175,7 +175,9 @@ class DataplaneEnd::Impl {
       Hello refusal = own_hello(lcores_);
       refusal.refused = 1;
       (void)send_hello(socket.get(), refusal);  // if it does not arrive, the closing says it too
-      error_ = fmt::format("refused a second mired (pid {}); pid {} is connected", who.pid, peer_->who.pid);
+      // It comes again every 200 ms: one line a newcomer.
+      if (std::exchange(turned_away_, who.pid) != who.pid)
+        error_ = fmt::format("refused a second mired (pid {}); pid {} is connected", who.pid, peer_->who.pid);
       return;
     }
     Result<std::unique_ptr<SharedMemory>> memory = SharedMemory::create(lcores_);
@@ -201,6 +203,7 @@ class DataplaneEnd::Impl {
   std::optional<Connection> peer_;
   std::optional<Up> reply_;  // waits for room
   std::string error_;
+  pid_t turned_away_ = 0;  // the last one
   uint64_t connections_ = 0;
   uint64_t lost_ = 0;
   uint64_t untold_ = 0;

@@ -1,0 +1,120 @@
+#include "dataplane/lcore/settings_builder.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace mire::lcore {
+namespace {
+
+using mailbox::Down;
+using policy::SourceClass;
+
+wire::Address address(const char* text) { return wire::parse_address(text).value(); }
+wire::Prefix prefix(const char* text) { return wire::parse_prefix(text).value(); }
+constexpr Time kNow{seconds{1000}};
+
+// Feeds a whole configuration; only its commit may have an outcome.
+SettingsBuilder::Outcome told(SettingsBuilder& builder, const std::vector<Down>& body, uint64_t generation = 7) {
+  EXPECT_FALSE(builder.take(mailbox::Begin{generation}, kNow));
+  for (const Down& message : body) EXPECT_FALSE(builder.take(message, kNow));
+  auto outcome = builder.take(mailbox::Commit{generation, body.size()}, kNow);
+  EXPECT_TRUE(outcome);
+  return std::move(outcome).value();
+}
+
+TEST(SettingsBuilder, MakesSettingsOfAWholeConfiguration) {
+  SettingsBuilder builder;
+  policy::Treatment treatment;
+  treatment.withhold = policy::Withhold::banner;
+  treatment.greeting = {100, 200};
+  const auto outcome =
+      told(builder, {mailbox::Global{true, true, 2000, 4000}, mailbox::ClassTreatment{SourceClass::known, treatment},
+                     mailbox::Protect{address("203.0.113.25")},
+                     mailbox::ClassPrefix{prefix("198.51.100.0/24"), SourceClass::trusted},
+                     mailbox::EarlyHello{address("203.0.113.25"), 60}});
+  ASSERT_TRUE(outcome.settings) << outcome.refusal;
+  const source::Settings& s = *outcome.settings;
+  EXPECT_EQ(outcome.generation, 7u);
+  EXPECT_EQ(s.generation, 7u);
+  EXPECT_TRUE(s.observe);
+  EXPECT_TRUE(s.fail_closed);
+  EXPECT_EQ(s.penalty.first, seconds{2});
+  EXPECT_EQ(s.penalty.most, seconds{4});
+  EXPECT_EQ(s.treatments[static_cast<size_t>(SourceClass::known)], treatment);
+  EXPECT_EQ(s.treatments[static_cast<size_t>(SourceClass::suspect)],
+            policy::default_treatments()[static_cast<size_t>(SourceClass::suspect)]);
+  EXPECT_TRUE(s.protects(address("203.0.113.25")));
+  EXPECT_FALSE(s.protects(address("203.0.113.26")));
+  EXPECT_EQ(s.classes.find(address("198.51.100.9")), SourceClass::trusted);
+  EXPECT_EQ(s.early_hello_until.at(address("203.0.113.25")), kNow + seconds{60});
+}
+
+TEST(SettingsBuilder, StartsAfreshForEachConfiguration) {
+  SettingsBuilder builder;
+  const std::vector<Down> full{mailbox::Global{}, mailbox::Protect{address("192.0.2.1")}};
+  EXPECT_TRUE(told(builder, full, 1).settings);
+  const auto second = told(builder, full, 2);
+  ASSERT_TRUE(second.settings) << second.refusal;
+  EXPECT_EQ(second.settings->protect.size(), 1u);
+  EXPECT_TRUE(told(builder, {mailbox::Global{}}, 3).settings->protect.empty());
+}
+
+TEST(SettingsBuilder, RefusesAWrongCount) {
+  SettingsBuilder builder;
+  builder.take(mailbox::Begin{1}, kNow);
+  builder.take(mailbox::Global{}, kNow);
+  const auto outcome = builder.take(mailbox::Commit{1, 2}, kNow);
+  ASSERT_TRUE(outcome);
+  EXPECT_FALSE(outcome->settings);
+  EXPECT_EQ(outcome->refusal, "1 messages came, 2 were sent");
+}
+
+TEST(SettingsBuilder, RefusesACommitOfAnotherGenerationOrWithoutBegin) {
+  SettingsBuilder builder;
+  EXPECT_EQ(builder.take(mailbox::Commit{1, 0}, kNow)->refusal, "commit without begin");
+  builder.take(mailbox::Begin{1}, kNow);
+  builder.take(mailbox::Global{}, kNow);
+  EXPECT_EQ(builder.take(mailbox::Commit{2, 1}, kNow)->refusal, "begun as generation 1, committed as 2");
+  builder.take(mailbox::Begin{3}, kNow);
+  builder.reset();  // its mired died
+  EXPECT_FALSE(builder.take(mailbox::Global{}, kNow));
+  EXPECT_EQ(builder.take(mailbox::Commit{3, 1}, kNow)->refusal, "commit without begin");
+}
+
+TEST(SettingsBuilder, RefusesWhatComesTwiceOrNotAtAll) {
+  SettingsBuilder builder;
+  EXPECT_EQ(told(builder, {}).refusal, "the global settings are missing");
+  EXPECT_EQ(told(builder, {mailbox::Global{}, mailbox::Global{}}).refusal, "global settings came twice");
+  EXPECT_EQ(told(builder, {mailbox::Global{}, mailbox::ClassTreatment{}, mailbox::ClassTreatment{}}).refusal,
+            "treatment of class unknown came twice");
+  const mailbox::Protect protect{address("192.0.2.1")};
+  EXPECT_EQ(told(builder, {mailbox::Global{}, protect, protect}).refusal, "192.0.2.1 is protected twice");
+  const mailbox::ClassPrefix listed{prefix("192.0.2.0/24"), SourceClass::blocked};
+  EXPECT_EQ(told(builder, {mailbox::Global{}, listed, listed}).refusal, "prefix 192.0.2.0/24 was given a class twice");
+}
+
+TEST(SettingsBuilder, TakesANewBeginForTheEndOfTheOldOne) {
+  SettingsBuilder builder;
+  builder.take(mailbox::Begin{1}, kNow);
+  builder.take(mailbox::Protect{address("192.0.2.1")}, kNow);
+  const auto outcome = told(builder, {mailbox::Global{}}, 2);
+  ASSERT_TRUE(outcome.settings) << outcome.refusal;
+  EXPECT_TRUE(outcome.settings->protect.empty());
+}
+
+TEST(SettingsBuilder, KeepsItsMemoryBoundedWhateverIsSent) {
+  SettingsBuilder builder;
+  builder.take(mailbox::Begin{1}, kNow);
+  builder.take(mailbox::Global{}, kNow);
+  wire::Address server = address("2001:db8::");
+  for (uint32_t i = 0; i <= mailbox::kMaxProtected; ++i) {
+    wire::store32(&server.bytes[12], i);
+    builder.take(mailbox::Protect{server}, kNow);
+  }
+  EXPECT_EQ(builder.take(mailbox::Commit{1, mailbox::kMaxProtected + 2ull}, kNow)->refusal,
+            "more than 65536 protected addresses");
+}
+
+}  // namespace
+}  // namespace mire::lcore
