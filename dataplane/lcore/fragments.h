@@ -27,7 +27,7 @@ struct FragmentOptions {
   uint32_t datagrams = 1024;  // known at once
   uint32_t held = 1024;       // fragments kept at once
   uint32_t held_bytes = 2u << 20;
-  Duration timeout = seconds{2};  // legitimate fragments follow each other within milliseconds
+  Duration timeout = seconds{1};  // legitimate fragments follow each other within milliseconds
   uint16_t data_room = 2176;      // of the ports' packet buffers
   uint64_t seed = 0;
   unsigned lcore = 0;

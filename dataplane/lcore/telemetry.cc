@@ -48,7 +48,7 @@ class Sums {
 
 void add_pipeline(Sums& sums, const Counters& c) {
   for (size_t r = 0; r < policy::kReasons; ++r)
-    sums.add(fmt::format("reason_{}", policy::to_string(static_cast<policy::Reason>(r))), peek(c.reasons[r]));
+    sums.add(std::string(policy::to_string(static_cast<policy::Reason>(r))), peek(c.reasons[r]));
   for (size_t v = 0; v < policy::kVerdicts; ++v)
     sums.add(fmt::format("verdict_{}", policy::to_string(static_cast<policy::Verdict>(v))), peek(c.verdicts[v]));
   for (size_t side = 0; side < 2; ++side) {
@@ -71,7 +71,6 @@ void add_worker(Sums& sums, const Worker& worker) {
     sums.add(fmt::format("sent_{}", kSides[side]), out.frames[side].get());
     sums.add(fmt::format("tx_full_{}", kSides[side]), out.full[side].get());
   }
-  sums.add("no_buffer", out.no_buffer.get());
   sums.add("handed_over", own.handed_over.get());
   sums.add("hand_over_full", own.hand_over_full.get());
   sums.add("scattered", own.scattered.get());

@@ -34,7 +34,8 @@ struct TelemetrySubject {
   uint64_t seed = 0;  // as for owner_of
 };
 
-// `total`, and `lcore_N` for each (up to 8; more: by /mire/stats,N). Only what is not zero.
+// `total`, and `lcore_N` for each (up to 8; more: by /mire/stats,N). Only what is not zero: reasons by their names,
+// verdicts as verdict_NAME.
 [[nodiscard]] Report report_stats(const TelemetrySubject&, const std::string& parameter);
 [[nodiscard]] Report report_flows(const TelemetrySubject&);
 // Waits up to 100 ms for the lcore's answer.

@@ -22,7 +22,6 @@ std::span<uint8_t> Transmit::reserve(Side to, size_t length) {
   rte_mbuf* packet = rte_pktmbuf_alloc(ports_[static_cast<size_t>(to)].pool);
   if (packet == nullptr || rte_pktmbuf_tailroom(packet) < length) {
     if (packet != nullptr) rte_pktmbuf_free(packet);
-    counters_.no_buffer.add();
     return {};
   }
   reserved_ = packet;

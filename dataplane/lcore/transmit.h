@@ -27,7 +27,6 @@ struct WorkerPort {
 struct TransmitCounters {
   std::array<Counter, 2> frames;  // by the Side they left by
   std::array<Counter, 2> full;    // dropped: the queue stayed full
-  Counter no_buffer;              // a frame of our own found no packet buffer
 };
 
 class Transmit final : public Transmitter {

@@ -1,0 +1,274 @@
+#include "dataplane/lcore/fragments.h"
+
+#include <algorithm>
+#include <array>
+
+#include "tests/unit/lcore_dpdk/bench.h"
+
+namespace mire::test {
+namespace {
+
+using enum wire::TcpFlag;
+
+const Ends kMail4{};
+const Ends kMail6{.source = "2001:db8::1", .destination = "2001:db8:25::25"};
+const Ends kWeb4{.destination_port = 80};
+const Ends kWeb6{.source = "2001:db8::1", .destination = "2001:db8:25::25", .destination_port = 80};
+const std::string kText = "EHLO fragmented.example.of.some.length\r\n";
+
+class Fragments : public ::testing::TestWithParam<bool> {
+ protected:
+  [[nodiscard]] const Ends& mail() const { return GetParam() ? kMail6 : kMail4; }
+  [[nodiscard]] const Ends& web() const { return GetParam() ? kWeb6 : kWeb4; }
+  [[nodiscard]] Bytes speech(const Ends& ends) const { return tcp(ends, kPsh | kAck, kText); }
+  void put(const Bytes& frame, Side from = Side::wan) {
+    bench.port(from).put(frame);
+    bench.turn();
+  }
+  std::vector<Bytes> out(Side to = Side::lan) { return bench.port(to).take_all(); }
+  const lcore::FragmentCounters& count() { return bench.worker().fragment_counters(); }
+  void time_out() {
+    bench.wait(seconds{3});
+    bench.turn();
+  }
+
+  Bench bench;
+};
+INSTANTIATE_TEST_SUITE_P(Families, Fragments, ::testing::Values(false, true),
+                         [](const auto& family) { return family.param ? "IPv6" : "IPv4"; });
+
+TEST_P(Fragments, OfMailWaitUntilAllAreThereAndLeaveAsTheyCameInAnyOrder) {
+  std::array<size_t, 3> order{0, 1, 2};
+  uint32_t id = 100;
+  do {
+    const auto pieces = fragments(speech(mail()), 24, ++id);
+    ASSERT_EQ(pieces.size(), order.size());
+    put(pieces[order[0]]);
+    put(pieces[order[1]]);
+    ASSERT_TRUE(out().empty()) << "left before it was whole";
+    put(pieces[order[2]]);
+    ASSERT_EQ(out(), (std::vector<Bytes>{pieces[order[0]], pieces[order[1]], pieces[order[2]]}));
+  } while (std::next_permutation(order.begin(), order.end()));
+  EXPECT_EQ(count().judged.get(), 6u);
+  EXPECT_EQ(count().waiting.get(), 0u);
+}
+
+TEST_P(Fragments, AreJudgedAsThePacketThatTheyMake) {
+  // A blocked source's SYN is dropped, whole or not.
+  source::Settings settings;
+  settings.classes.set(*wire::parse_prefix(mail().source), policy::SourceClass::blocked);
+  ASSERT_TRUE(bench.worker().tell({lcore::Command::Kind::use, &settings}));
+  for (const auto& f : fragments(tcp(mail(), kSyn, std::string(40, 'x')), 24, 2)) put(f);
+  EXPECT_TRUE(out().empty());
+  EXPECT_EQ(count().judged.get(), 1u);
+  EXPECT_EQ(bench.worker().pipeline_counters().reasons[static_cast<size_t>(policy::Reason::blocked)], 1u);
+  EXPECT_EQ(count().refused.get(), 3u);
+  put(fragments(speech(mail()), 24, 2)[2]);  // what comes late of it
+  EXPECT_TRUE(out().empty());
+}
+
+TEST_P(Fragments, OfASegmentThatThePipelineWouldEditDoNotLeave) {
+  const source::Settings settings;
+  ASSERT_TRUE(bench.worker().tell({lcore::Command::Kind::use, &settings}));
+  for (const auto& f : fragments(tcp(mail(), kSyn, std::string(40, 'x')), 24, 3)) put(f);  // data in a SYN is trimmed
+  EXPECT_TRUE(out().empty());
+  EXPECT_EQ(count().refused.get(), 3u);
+}
+
+TEST_P(Fragments, OfOtherTcpLeaveAtOnceAndInOrder) {
+  const auto pieces = fragments(speech(web()), 24, 4);
+  for (const auto& f : pieces) {
+    put(f);
+    ASSERT_EQ(out(), std::vector<Bytes>{f});
+  }
+  EXPECT_EQ(count().passed.get(), 3u);
+}
+
+TEST_P(Fragments, OfOtherTcpThatCameBeforeTheFirstLeaveWithIt) {
+  const auto pieces = fragments(speech(web()), 24, 5);
+  put(pieces[2]);
+  put(pieces[1]);
+  EXPECT_TRUE(out().empty());
+  put(pieces[0]);
+  EXPECT_EQ(out(), (std::vector<Bytes>{pieces[2], pieces[1], pieces[0]}));
+}
+
+TEST_P(Fragments, WhoseFirstNeverComesLeaveAtTheTimeout) {
+  const auto pieces = fragments(speech(web()), 24, 6);
+  put(pieces[1]);
+  EXPECT_TRUE(out().empty());
+  time_out();
+  EXPECT_EQ(out(), std::vector<Bytes>{pieces[1]});
+  EXPECT_EQ(count().left_unknown.get(), 1u);
+}
+
+TEST_P(Fragments, OfMailThatNeverBecomeWholeNeverLeave) {
+  const auto pieces = fragments(speech(mail()), 24, 7);
+  put(pieces[0]);
+  put(pieces[2]);
+  time_out();
+  EXPECT_TRUE(out().empty());
+  EXPECT_EQ(count().timed_out.get(), 2u);
+  EXPECT_EQ(bench.buffers_out(), 0u);
+}
+
+TEST_P(Fragments, FromTheServersPort25AreMailFromItsOtherPortsAreNot) {
+  const Ends reply{
+      .source = mail().destination, .destination = mail().source, .source_port = 25, .destination_port = 40000};
+  const auto pieces = fragments(speech(reply), 24, 8);
+  put(pieces[0], Side::lan);
+  EXPECT_TRUE(out(Side::wan).empty());
+  put(pieces[1], Side::lan);
+  put(pieces[2], Side::lan);
+  EXPECT_EQ(out(Side::wan), pieces);
+  EXPECT_EQ(count().judged.get(), 1u);
+  // A connection that lan opened is never held.
+  for (const auto& f : fragments(speech(mail()), 24, 9)) put(f, Side::lan);
+  EXPECT_EQ(out(Side::wan).size(), 3u);
+  EXPECT_EQ(count().judged.get(), 1u);
+}
+
+TEST_P(Fragments, ARepetitionOfAFragmentIsNotAnOverlap) {
+  const auto pieces = fragments(speech(mail()), 24, 10);
+  put(pieces[0]);
+  put(pieces[0]);
+  put(pieces[1]);
+  put(pieces[1]);
+  put(pieces[2]);
+  EXPECT_EQ(out(), pieces);
+}
+
+TEST_P(Fragments, ThatOverlapAreRefusedForMail) {
+  const auto wide = fragments(speech(mail()), 32, 11);
+  const auto narrow = fragments(speech(mail()), 24, 11);
+  put(narrow[0]);
+  put(narrow[1]);  // 24 to 48
+  put(wide[1]);    // 32 to 60
+  put(narrow[2]);
+  EXPECT_TRUE(out().empty());
+  EXPECT_EQ(count().overlap.get(), 1u);
+}
+
+TEST_P(Fragments, ASecondBeginningOfADatagramThatIsNotMailIsRefused) {
+  put(fragments(speech(web()), 24, 12)[0]);
+  EXPECT_EQ(out().size(), 1u);
+  for (const auto& f : fragments(speech(mail()), 24, 12)) put(f);
+  EXPECT_TRUE(out().empty());
+  EXPECT_EQ(count().overlap.get(), 1u);
+}
+
+TEST_P(Fragments, ATinyFirstOneIsRefusedForMailOnly) {
+  const auto mail_pieces = fragments(speech(mail()), 16, 13);
+  for (const auto& f : mail_pieces) put(f);
+  EXPECT_TRUE(out().empty());
+  EXPECT_GE(count().tiny.get(), 1u);
+  const auto web_pieces = fragments(speech(web()), 16, 14);
+  for (const auto& f : web_pieces) put(f);
+  EXPECT_EQ(out(), web_pieces);
+}
+
+TEST_P(Fragments, OneAtOffsetEightIsRefusedWhereThePortIsUnknown) {
+  put(fragments(speech(web()), 8, 15)[1]);
+  time_out();
+  EXPECT_TRUE(out().empty());
+  EXPECT_EQ(count().tiny.get(), 1u);
+}
+
+TEST_P(Fragments, MoreOfThemThanASegmentNeedsAreRefusedForMail) {
+  const auto pieces = fragments(tcp(mail(), kAck, std::string(300, 'x')), 24, 16);
+  ASSERT_GT(pieces.size(), 8u);
+  for (const auto& f : pieces) put(f);
+  EXPECT_TRUE(out().empty());
+  EXPECT_EQ(count().too_many.get(), 1u);
+}
+
+TEST_P(Fragments, WhatFindsNoRoomPassesUnjudgedAndIsCounted) {
+  unsigned put_in = 0;
+  for (uint32_t id = 100; id < 140; ++id, ++put_in) put(fragments(speech(mail()), 24, id)[0]);
+  EXPECT_EQ(count().waiting.get(), 32u);
+  EXPECT_EQ(count().room_full.get(), 8u);
+  EXPECT_EQ(out().size(), 8u);
+  time_out();
+  EXPECT_EQ(count().waiting.get(), 0u);
+}
+
+TEST_P(Fragments, TheTableOfDatagramsIsBoundedAndForgets) {
+  for (uint32_t id = 1000; id < 1200; ++id) put(fragments(speech(web()), 24, id)[0]);
+  EXPECT_EQ(out().size(), 200u);
+  time_out();
+  const auto pieces = fragments(speech(mail()), 24, 2000);
+  for (const auto& f : pieces) put(f);
+  EXPECT_EQ(out(), pieces);
+}
+
+TEST_P(Fragments, OfOneDatagramOnTwoVlansAreTwoDatagrams) {
+  auto tagged = fragments(speech(mail()), 24, 17);
+  for (auto& f : tagged) {
+    const uint8_t tag[4] = {0x81, 0x00, 0x00, 0x2a};
+    f.insert(f.begin() + 12, tag, tag + 4);
+  }
+  const auto plain = fragments(speech(mail()), 24, 17);
+  put(tagged[0]);
+  put(plain[1]);
+  put(plain[2]);
+  EXPECT_TRUE(out().empty());
+  put(tagged[1]);
+  put(tagged[2]);
+  EXPECT_EQ(out(), tagged);
+}
+
+TEST_P(Fragments, TheJoinedPacketHasValidChecksums) {
+  // A state-changing segment is checksum-verified: a SYN in fragments opens a flow only if the joined packet is right.
+  const source::Settings settings;
+  ASSERT_TRUE(bench.worker().tell({lcore::Command::Kind::use, &settings}));
+  const Bytes padding(16, 1);  // NOPs, so that it is long enough to be cut
+  const Bytes syn = tcp(mail(), kSyn, {}, 1000, 0, padding);
+  ASSERT_TRUE(wire::checksums_valid(syn, wire::parse(syn)));
+  for (const auto& f : fragments(syn, 24, 18)) put(f);
+  EXPECT_EQ(out().size(), 2u);
+  EXPECT_EQ(bench.worker().pipeline_counters().flows[static_cast<size_t>(policy::State::syn_seen)], 1u);
+}
+
+TEST(FragmentsOfIpv6, BehindOtherHeadersAreJudgedAndAHiddenPortIsRefused) {
+  Bench bench;
+  const Bytes whole = tcp(kMail6, kAck, kText);
+  auto pieces = fragments(whole, 24, 20);
+  for (auto& f : pieces) {  // a hop-by-hop header before the fragment header
+    const uint8_t hop[8] = {44, 0, 1, 4, 0, 0, 0, 0};
+    f[14 + 6] = 0;
+    wire::store16(&f[14 + 4], static_cast<uint16_t>(wire::load16(&f[14 + 4]) + 8));
+    f.insert(f.begin() + 14 + 40, hop, hop + 8);
+  }
+  for (const auto& f : pieces) {
+    bench.port(Side::wan).put(f);
+    bench.turn();
+  }
+  EXPECT_EQ(bench.port(Side::lan).take_all(), pieces);
+  EXPECT_EQ(bench.worker().fragment_counters().judged.get(), 1u);
+
+  // RFC 7112: the chain goes on in the second fragment.
+  Bytes hidden = fragments(whole, 24, 21)[0];
+  hidden[14 + 40] = 60;
+  hidden[14 + 48] = 6;
+  hidden[14 + 49] = 9;  // 80 bytes of options, of which 24 are here
+  bench.port(Side::wan).put(hidden);
+  bench.turn();
+  EXPECT_TRUE(bench.port(Side::lan).take_all().empty());
+  EXPECT_EQ(bench.worker().fragment_counters().tiny.get(), 1u);
+}
+
+TEST(MayBeFragment, IsTrueForEveryFragmentAndSurvivesEveryTruncation) {
+  for (const Ends& ends : {kMail4, kMail6}) {
+    for (const auto& f : fragments(tcp(ends, kAck, kText), 24, 1)) {
+      EXPECT_TRUE(lcore::may_be_fragment(f));
+      for (size_t n = 0; n < f.size(); ++n) {
+        const Bytes cut(f.begin(), f.begin() + static_cast<ptrdiff_t>(n));
+        (void)lcore::may_be_fragment(cut);
+      }
+    }
+    EXPECT_FALSE(lcore::may_be_fragment(tcp(ends, kAck, kText)));
+  }
+}
+
+}  // namespace
+}  // namespace mire::test
