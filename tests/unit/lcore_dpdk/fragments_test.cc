@@ -217,16 +217,27 @@ TEST_P(Fragments, OfOneDatagramOnTwoVlansAreTwoDatagrams) {
   EXPECT_EQ(out(), tagged);
 }
 
-TEST_P(Fragments, TheJoinedPacketHasValidChecksums) {
-  // A state-changing segment is checksum-verified: a SYN in fragments opens a flow only if the joined packet is right.
+TEST_P(Fragments, TheJoinedPacketHasValidChecksumsIfTheFragmentsHad) {
+  // What opens a flow is checksum-verified: so it does in fragments only if the joined packet is right.
   const source::Settings settings;
   ASSERT_TRUE(bench.worker().tell({lcore::Command::Kind::use, &settings}));
   const Bytes padding(16, 1);  // NOPs, so that it is long enough to be cut
-  const Bytes syn = tcp(mail(), kSyn, {}, 1000, 0, padding);
-  ASSERT_TRUE(wire::checksums_valid(syn, wire::parse(syn)));
-  for (const auto& f : fragments(syn, 24, 18)) put(f);
-  EXPECT_EQ(out().size(), 2u);
-  EXPECT_EQ(bench.worker().pipeline_counters().flows[static_cast<size_t>(policy::State::syn_seen)], 1u);
+  const auto bad = [&] {
+    return bench.worker().pipeline_counters().reasons[static_cast<size_t>(policy::Reason::bad_checksum)];
+  };
+  const Ends server{
+      .source = mail().destination, .destination = mail().source, .source_port = 25, .destination_port = 40000};
+  auto pieces = fragments(tcp(server, kSyn | kAck, {}, 5000, 1001, padding), 24, 18);
+  ASSERT_EQ(pieces.size(), 2u);
+  for (const auto& f : pieces) put(f, Side::lan);
+  EXPECT_EQ(out(Side::wan), pieces);
+  EXPECT_EQ(bad(), 0u);
+  EXPECT_EQ(bench.worker().pipeline_counters().flows[static_cast<size_t>(policy::State::syn_ack_sent)], 1u);
+
+  pieces = fragments(tcp(server, kSyn | kAck, {}, 5000, 1001, padding), 24, 19);
+  pieces[1].back() ^= 1;
+  for (const auto& f : pieces) put(f, Side::lan);
+  EXPECT_EQ(bad(), 1u);
 }
 
 TEST(FragmentsOfIpv6, BehindOtherHeadersAreJudgedAndAHiddenPortIsRefused) {

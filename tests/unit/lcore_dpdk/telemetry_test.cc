@@ -73,11 +73,13 @@ TEST(Telemetry, FlowsAreToldByState) {
   Bench bench;
   const source::Settings settings;
   ASSERT_TRUE(bench.worker().tell({Command::Kind::use, &settings}));
-  bench.port(Side::wan).put(tcp({}, kSyn));
+  bench.port(Side::lan).put(
+      tcp({.source = "198.51.100.25", .destination = "192.0.2.1", .source_port = 25, .destination_port = 40000},
+          kSyn | kAck, {}, 5000, 1001));
   bench.turn();
   const Report report = report_flows(subject_of(bench));
   EXPECT_EQ(number(report.rows, "tracked"), 1u);
-  EXPECT_EQ(number(section(report, "states"), "syn_seen"), 1u);
+  EXPECT_EQ(number(section(report, "states"), "syn_ack_sent"), 1u);
   EXPECT_EQ(section(report, "opened").size(), 2 * policy::kClasses);
 }
 
