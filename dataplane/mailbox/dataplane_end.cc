@@ -8,7 +8,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "dataplane/base/time.h"
@@ -91,6 +93,12 @@ class DataplaneEnd::Impl {
   }
 
  private:
+  // What is no event, in ring 0 like all that concerns the whole box: an unread one is no lost event.
+  struct Answer {
+    uint64_t position = 0;
+    uint64_t lost = 0;  // told by a Lost
+  };
+
   struct Connection {
     Descriptor socket;
     std::unique_ptr<SharedMemory> memory;
@@ -99,6 +107,7 @@ class DataplaneEnd::Impl {
     bool greeted = false;
     Time since;
     Peer who;
+    std::deque<Answer> answers;  // perhaps unread yet, oldest first
   };
 
   void watch(int fd) {
@@ -111,14 +120,36 @@ class DataplaneEnd::Impl {
   bool push(unsigned lcore, const Up& up) {
     const RingResult pushed = peer_->up[lcore].push(encode(up));
     if (pushed == RingResult::peer_broken) drop("mired broke its ring; dropped it");
-    if (pushed == RingResult::done) news_ = true;
-    return pushed == RingResult::done;
+    if (pushed != RingResult::done) return false;
+    news_ = true;
+    const auto* lost = std::get_if<Lost>(&up);
+    if (!std::holds_alternative<FlowEvent>(up)) {
+      forget_read_answers(peer_->up[0].unread());
+      peer_->answers.push_back({peer_->up[lcore].written() - 1, lost != nullptr ? lost->count : 0});
+    }
+    return true;
   }
 
-  // What lies unread in the rings will never be read.
+  void forget_read_answers(uint64_t unread) {
+    const uint64_t read = peer_->up[0].written() - unread;
+    while (!peer_->answers.empty() && peer_->answers.front().position < read) peer_->answers.pop_front();
+  }
+
+  // What lies unread in the rings will never be read: events are lost, and a number that was told to nobody is told
+  // again.
+  void count_unread() {
+    // Ring 0's number is read once: the peer can change it between two looks.
+    uint64_t unread = peer_->up[0].unread();
+    forget_read_answers(unread);
+    MIRE_ASSERT(peer_->answers.size() <= unread);
+    unread -= peer_->answers.size();
+    for (const Answer& answer : peer_->answers) untold_ += answer.lost;
+    for (unsigned lcore = 1; lcore < lcores_; ++lcore) unread += peer_->up[lcore].unread();
+    add_lost(unread);
+  }
+
   void drop(std::string why) {
-    if (peer_->greeted)
-      for (auto& ring : peer_->up) add_lost(ring.unread());
+    if (peer_->greeted) count_unread();
     if (!why.empty()) error_ = fmt::format("{} (pid {})", why, peer_->who.pid);
     peer_.reset();  // closing the socket takes it out of the epoll set
     reply_.reset();
@@ -192,7 +223,7 @@ class DataplaneEnd::Impl {
     std::vector<RingProducer<UpRing>> up;
     for (unsigned lcore = 0; lcore < lcores_; ++lcore) up.emplace_back(&mapped->area(lcore).up);
     peer_.emplace(
-        Connection{std::move(socket), std::move(mapped), std::move(up), down, false, MonotonicClock::now(), who});
+        Connection{std::move(socket), std::move(mapped), std::move(up), down, false, MonotonicClock::now(), who, {}});
   }
 
   Listener listener_;

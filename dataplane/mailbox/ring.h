@@ -65,6 +65,8 @@ class RingProducer {
     return written_ - (read - peer_ > written_ - peer_ ? peer_ : read);
   }
 
+  [[nodiscard]] uint64_t written() const noexcept { return written_; }
+
  private:
   Ring* ring_;
   uint64_t written_ = 0;

@@ -105,6 +105,27 @@ TEST(Ends, CountWhatCouldNotBeReportedAndTellTheNextMired) {
   EXPECT_EQ(std::get<Lost>(*up).count, kUpSlots + 1u);
 }
 
+TEST(Ends, CountNoAnswerAsALostEventAndTellAgainWhatNobodyRead) {
+  const Folder folder;
+  auto dataplane = listening(folder.file("s"));
+  dataplane->add_lost(5);
+  auto mired = connected(folder.file("s"), *dataplane);
+  dataplane->service();  // the five are told
+  EXPECT_TRUE(dataplane->tell_applied(1));
+  EXPECT_TRUE(dataplane->offer(0, numbered(1)));
+  mired.reset();  // and nothing of it was read
+  dataplane->service();
+  EXPECT_EQ(dataplane->events_lost(), 6u);
+  mired = connected(folder.file("s"), *dataplane);
+  dataplane->service();
+  EXPECT_EQ(std::get<Lost>(mired->receive().value()).count, 6u);
+  EXPECT_TRUE(dataplane->tell_applied(1));
+  EXPECT_TRUE(mired->receive());
+  mired.reset();  // this time all of it was
+  dataplane->service();
+  EXPECT_EQ(dataplane->events_lost(), 6u);
+}
+
 TEST(Ends, NoticeADeadMiredAndTakeTheNext) {
   const Folder folder;
   auto dataplane = listening(folder.file("s"));

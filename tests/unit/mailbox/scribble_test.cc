@@ -67,7 +67,7 @@ TEST(Scribble, TheDataplaneGoesOnWhateverMiredWritesIntoTheMemory) {
   event.bytes_length = 4;
   uint64_t drops = 0;
   uint64_t offers = 0;
-  for (uint64_t round = 0; round < 300; ++round) {
+  for (uint64_t round = 0; round < 100; ++round) {
     const MadMired mired(folder.file("s"), *dataplane, round);
     const Time end = MonotonicClock::now() + milliseconds{50};
     while (dataplane->connected() && MonotonicClock::now() < end) {
@@ -79,7 +79,7 @@ TEST(Scribble, TheDataplaneGoesOnWhateverMiredWritesIntoTheMemory) {
     }
     if (!dataplane->connected()) ++drops;
   }
-  EXPECT_GT(drops, 200u) << "a mad mired is dropped, not borne";
+  EXPECT_GT(drops, 60u) << "a mad mired is dropped, not borne";
 
   // And a sound one is served as if nothing had been.
   auto mired = connected(folder.file("s"), *dataplane);
