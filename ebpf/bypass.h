@@ -1,8 +1,11 @@
 // bypass.h - the program at tc ingress that closes the wire whenever no XDP program does.
 //
 // Attached to both ports before anything else and detached last, it makes starting, stopping, killing and upgrading a
-// dataplane a matter of the dataplane alone. It owns the shared maps (wire_state.h). Knows nothing of processes.
+// dataplane a matter of the dataplane alone. It owns the shared maps (wire_state.h). Knows nothing of processes. Wants
+// the clsact of prepare_ports (ports.h); close_wire (wire.h) does both in order.
 #pragma once
+
+#include <string>
 
 #include "dataplane/base/result.h"
 #include "ebpf/wire_state.h"
@@ -15,16 +18,12 @@ namespace mire::ebpf {
 // place, or if a privilege is lacking.
 Result<WireState> attach_bypass(const PortNames&, FailMode);
 
-// Opens the wire. Ports without our bypass are left alone. `remove_qdisc` names the ports whose clsact was ours.
-struct MadeQdisc {
-  bool wan = false;
-  bool lan = false;
-};
-Status detach_bypass(const PortNames&, MadeQdisc remove_qdisc);
+// Opens the wire. Ports without our bypass are left alone.
+Status detach_bypass(const PortNames&);
 
 [[nodiscard]] bool bypass_attached(const std::string& port);
 
-// Has the port a clsact (ours or not)?
-[[nodiscard]] bool has_clsact(const std::string& port);
+// The maps of the bypass attached to a port, whatever its other end is.
+[[nodiscard]] Result<WireState> state_of_bypass(const std::string& port);
 
 }  // namespace mire::ebpf

@@ -1,127 +1,183 @@
-// mire-bypass - closes the wire between two interfaces, and opens it again.
-//
-// up: the ports are prepared and bypass is attached; from then on every frame passes, whether a dataplane runs or not.
-// down: what is ours is taken off and the ports are as they were.
-#include <bpf/libbpf.h>
-#include <fmt/core.h>
+// mire-bypass - closes a wire between two interfaces, opens it again, and says how it stands.
+#include <fmt/format.h>
 
+#include <cstdio>
+#include <map>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "ebpf/bypass.h"
 #include "ebpf/ports.h"
 #include "ebpf/steer.h"
+#include "ebpf/wire.h"
+#include "ebpf/wire_state.h"
 
 namespace {
 
-using namespace mire;
+using namespace mire;        // NOLINT(google-build-using-namespace)
+using namespace mire::ebpf;  // NOLINT(google-build-using-namespace)
 
 constexpr const char* kUsage =
-    "usage: mire-bypass up|down|status --wan IF --lan IF [--fail-mode open|closed] [--json]\n"
-    "  up      prepare both interfaces and close the wire between them\n"
-    "  down    take everything of ours off and put the interfaces back\n"
-    "  status  what is attached, and the counters\n";
+    "mire-bypass up|down|status --wan IF --lan IF [--fail-mode open|closed] [--json]\n"
+    "\n"
+    "  up      prepares both interfaces and joins them in the kernel: every frame in by one goes out by the other.\n"
+    "          --fail-mode closed drops TCP/25 while no dataplane judges it; open, the default, lets it pass\n"
+    "  down    takes away what up (or a dataplane that was killed) left, and puts the interfaces back as they were\n"
+    "  status  who carries the wire, and what went over it; --json for scripts\n";
 
-int fail(const std::string& line) {
-  fmt::print(stderr, "mire-bypass: {}\n", line);
-  return 1;
+struct Options {
+  std::string command;
+  PortNames ports;
+  FailMode mode = FailMode::open;
+  bool json = false;
+};
+
+Result<Options> parse_options(std::span<char*> arguments) {
+  Options options;
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    const std::string_view word = arguments[i];
+    const auto value = [&]() -> Result<std::string> {
+      if (i + 1 == arguments.size()) return Error{fmt::format("{} needs a value: see mire-bypass --help", word)};
+      return std::string{arguments[++i]};
+    };
+    if (word == "--json") {
+      options.json = true;
+    } else if (word == "--wan" || word == "--lan") {
+      auto name = value();
+      if (!name) return Error{name.error()};
+      (word == "--wan" ? options.ports.wan : options.ports.lan) = *name;
+    } else if (word == "--fail-mode") {
+      const auto mode = value();
+      if (!mode) return Error{mode.error()};
+      if (*mode != "open" && *mode != "closed") return Error{fmt::format("--fail-mode {}: give open or closed", *mode)};
+      options.mode = *mode == "closed" ? FailMode::closed : FailMode::open;
+    } else if (options.command.empty() && (word == "up" || word == "down" || word == "status")) {
+      options.command = word;
+    } else {
+      return Error{fmt::format("unknown word '{}': see mire-bypass --help", word)};
+    }
+  }
+  if (options.command.empty()) return Error{"say up, down or status: see mire-bypass --help"};
+  if (options.ports.wan.empty() || options.ports.lan.empty()) return Error{"name both interfaces: --wan IF --lan IF"};
+  return options;
 }
 
-int up(const ebpf::PortNames& ports, ebpf::FailMode mode) {
-  if (auto s = ebpf::check_ports(ports); !s) return fail(s.error());
-  for (const std::string* port : {&ports.wan, &ports.lan}) {
-    const auto owner = ebpf::xdp_owner(*port);
-    if (!owner) return fail(owner.error());
-    if (*owner == ebpf::XdpOwner::foreign)
-      return fail(fmt::format("{} carries an XDP program that is not ours: ip link set {} xdp off", *port, *port));
+const char* name_of(XdpOwner owner) {
+  switch (owner) {
+    case XdpOwner::none: return "none";
+    case XdpOwner::ours: return "steer";
+    case XdpOwner::foreign: return "foreign";
   }
-  const ebpf::MadeQdisc made{!ebpf::has_clsact(ports.wan), !ebpf::has_clsact(ports.lan)};
-  if (auto s = ebpf::prepare_ports(ports, made); !s) {
-    (void)ebpf::restore_ports(ports);
-    return fail(s.error());
+  return "";
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
   }
-  auto state = ebpf::attach_bypass(ports, mode);
+  return out + '"';
+}
+
+struct Seen {
+  PortNames ports;
+  bool closed = false;
+  std::string reason;  // why it is not
+  bool judged = false;
+  FailMode mode = FailMode::open;
+  uint64_t epoch = 0;
+  XdpOwner wan_xdp = XdpOwner::none;
+  XdpOwner lan_xdp = XdpOwner::none;
+  WireCounts counts{};
+};
+
+Result<Seen> look(const PortNames& ports) {
+  Seen seen;
+  seen.ports = ports;
+  for (const auto& [name, owner] : {std::pair{&ports.wan, &seen.wan_xdp}, std::pair{&ports.lan, &seen.lan_xdp}}) {
+    const auto xdp = xdp_owner(*name);
+    if (!xdp) return Error{xdp.error()};
+    *owner = *xdp;
+  }
+  auto state = WireState::find(ports);
+  seen.closed = state.ok() && bypass_attached(ports.lan);
   if (!state) {
-    if (!ebpf::bypass_attached(ports.wan) && !ebpf::bypass_attached(ports.lan)) (void)ebpf::restore_ports(ports);
-    return fail(state.error());
+    seen.reason = state.error();
+    return seen;
   }
-  return 0;
-}
-
-int down(const ebpf::PortNames& ports) {
-  for (const std::string* port : {&ports.wan, &ports.lan}) {
-    if (!ebpf::port_facts(*port)) continue;  // gone
-    const auto owner = ebpf::xdp_owner(*port);
-    if (!owner) return fail(owner.error());
-    if (*owner != ebpf::XdpOwner::ours) continue;
-    if (auto s = ebpf::detach_xdp(*port); !s) return fail(s.error());
-  }
-  // Who made the clsact is remembered with the settings, but the settings go back after bypass is off.
-  const auto made = ebpf::remembered_qdiscs(ports);
-  if (auto s = ebpf::detach_bypass(ports, made); !s) return fail(s.error());
-  auto restored = ebpf::restore_ports(ports);
-  return restored ? 0 : fail(restored.error());
-}
-
-int status(const ebpf::PortNames& ports, bool json) {
-  auto state = ebpf::WireState::find(ports);
-  if (!state) return fail(state.error());
+  seen.judged = state->judged(MonotonicClock::now());
+  seen.mode = state->fail_mode();
+  seen.epoch = state->bypass_epoch();
   const auto counts = state->counts();
-  if (!counts) return fail(counts.error());
-  const bool judged = state->judged(MonotonicClock::now());
-  const char* mode = state->fail_mode() == ebpf::FailMode::closed ? "closed" : "open";
-  if (json) {
-    fmt::print(R"({{"wan":"{}","lan":"{}","fail_mode":"{}","judged":{},"counts":{{)", ports.wan, ports.lan, mode,
-               judged);
-    for (size_t i = 0; i < counts->size(); ++i)
-      fmt::print(R"({}"{}":{{"wan":{},"lan":{}}})", i == 0 ? "" : ",", ebpf::count_name(static_cast<mire_count>(i)),
-                 (*counts)[i][0], (*counts)[i][1]);
-    fmt::print("}}}}\n");
-    return 0;
+  if (!counts) return Error{counts.error()};
+  seen.counts = *counts;
+  return seen;
+}
+
+void print_json(const Seen& seen) {
+  std::string counts;
+  for (unsigned reason = 0; reason < MIRE_COUNT_REASONS; ++reason) {
+    counts += fmt::format("{}\"{}\":{{\"wan\":{},\"lan\":{}}}", reason == 0 ? "" : ",",
+                          count_name(static_cast<mire_count>(reason)), seen.counts[reason][0], seen.counts[reason][1]);
   }
-  fmt::print("wire {} - {}   fail-mode {}   {}\n", ports.wan, ports.lan, mode,
-             judged ? "a dataplane judges TCP/25" : "no dataplane: all traffic passes by the kernel");
-  fmt::print("{:<22} {:>14} {:>14}\n", "frames", "from wan", "from lan");
-  for (size_t i = 0; i < counts->size(); ++i)
-    fmt::print("{:<22} {:>14} {:>14}\n", ebpf::count_name(static_cast<mire_count>(i)), (*counts)[i][0],
-               (*counts)[i][1]);
-  return 0;
+  fmt::print(
+      "{{\"wan\":{},\"lan\":{},\"closed\":{},\"judged\":{},\"fail_mode\":\"{}\",\"bypass_epoch\":{},"
+      "\"xdp\":{{\"wan\":\"{}\",\"lan\":\"{}\"}},\"frames\":{{{}}}}}\n",
+      quoted(seen.ports.wan), quoted(seen.ports.lan), seen.closed, seen.judged,
+      seen.mode == FailMode::closed ? "closed" : "open", seen.epoch, name_of(seen.wan_xdp), name_of(seen.lan_xdp),
+      counts);
+}
+
+void print_table(const Seen& seen) {
+  fmt::print("wan {} - lan {}: {}\n", seen.ports.wan, seen.ports.lan,
+             !seen.closed  ? "not closed by bypass"
+             : seen.judged ? "a dataplane judges"
+                           : "bypass carries it, nobody judges");
+  if (!seen.closed) {
+    if (!seen.reason.empty()) fmt::print("{}\n", seen.reason);
+    return;
+  }
+  fmt::print("fail-mode {}   bypass epoch {}   xdp: wan {}, lan {}\n\n",
+             seen.mode == FailMode::closed ? "closed" : "open", seen.epoch, name_of(seen.wan_xdp),
+             name_of(seen.lan_xdp));
+  fmt::print("{:<20}{:>14}{:>14}\n", "frames in by", "wan", "lan");
+  for (unsigned reason = 0; reason < MIRE_COUNT_REASONS; ++reason) {
+    std::string name = count_name(static_cast<mire_count>(reason));
+    for (char& c : name)
+      if (c == '_') c = ' ';
+    fmt::print("{:<20}{:>14}{:>14}\n", name, seen.counts[reason][0], seen.counts[reason][1]);
+  }
+}
+
+Status run(const Options& options) {
+  if (options.command == "up") {
+    const auto state = close_wire(options.ports, options.mode);
+    return state ? success() : Status{Error{state.error()}};
+  }
+  if (auto checked = check_ports(options.ports); options.command == "status" && !checked) return checked;
+  if (options.command == "down") return open_wire(options.ports);
+  const auto seen = look(options.ports);
+  if (!seen) return Error{seen.error()};
+  options.json ? print_json(*seen) : print_table(*seen);
+  return success();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  ebpf::PortNames ports;
-  ebpf::FailMode mode = ebpf::FailMode::open;
-  bool json = false;
-  std::string_view verb;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view a = argv[i];
-    const auto value = [&]() -> std::string_view { return i + 1 < argc ? argv[++i] : ""; };
-    if (a == "--help" || a == "-h") {
-      fmt::print("{}", kUsage);
+  const std::span arguments{argv, static_cast<size_t>(argc)};
+  for (const std::string_view word : arguments) {
+    if (word == "--help" || word == "-h") {
+      std::fputs(kUsage, stdout);
       return 0;
     }
-    if (a == "--wan") {
-      ports.wan = value();
-    } else if (a == "--lan") {
-      ports.lan = value();
-    } else if (a == "--json") {
-      json = true;
-    } else if (a == "--fail-mode") {
-      const auto v = value();
-      if (v != "open" && v != "closed") return fail(fmt::format("--fail-mode {}: say open or closed", v));
-      mode = v == "closed" ? ebpf::FailMode::closed : ebpf::FailMode::open;
-    } else if (!a.starts_with("-") && verb.empty()) {
-      verb = a;
-    } else {
-      return fail(fmt::format("unknown word {}; see mire-bypass --help", a));
-    }
   }
-  libbpf_set_print(nullptr);
-  if (verb != "up" && verb != "down" && verb != "status") return fail("say up, down or status; see mire-bypass --help");
-  if (ports.wan.empty() || ports.lan.empty()) return fail("name both ports: --wan IF --lan IF");
-  if (verb == "up") return up(ports, mode);
-  if (verb == "down") return down(ports);
-  return status(ports, json);
+  const auto options = parse_options(arguments);
+  if (const auto done = options ? run(*options) : Status{Error{options.error()}}; !done) {
+    fmt::print(stderr, "mire-bypass: {}\n", done.error());
+    return 1;
+  }
+  return 0;
 }

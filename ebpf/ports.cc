@@ -1,227 +1,174 @@
 #include "ebpf/ports.h"
 
+#include <bpf/libbpf.h>
 #include <fmt/format.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <tuple>
+#include <vector>
 
-#include "ebpf/fd.h"
+#include "ebpf/ipv6_silence.h"
+#include "ebpf/netlink.h"
+#include "ebpf/offloads.h"
+#include "ebpf/programs.h"
+#include "ebpf/remembered.h"
 
 namespace mire::ebpf {
 namespace {
 
-constexpr const char* kRunFolder = "/run/mire";
+// Tags must stay in the frame (XDP sees no metadata), and frames must leave as they came.
+const std::vector<std::string> kUnwanted = {"rx-vlan-hw-parse", "rx-vlan-stag-hw-parse", "rx-gro", "rx-gro-hw",
+                                            "rx-lro"};
+constexpr short kWantedFlags = IFF_UP | IFF_PROMISC;
 
-Fd control_socket() { return Fd{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)}; }
-
-ifreq request_for(const std::string& port) {
-  ifreq r{};
-  std::strncpy(r.ifr_name, port.c_str(), IFNAMSIZ - 1);
-  return r;
+Result<short> flags_of(const std::string& port) {
+  const Fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq request{};
+  port.copy(request.ifr_name, IFNAMSIZ - 1);
+  if (ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0)
+    return failure(fmt::format("cannot read flags of {}", port), errno);
+  return request.ifr_flags;
 }
 
-// What is set on a port, each as a number; what a driver does not know stays out.
-using Settings = std::map<std::string, uint32_t>;
-
-struct EthtoolFlag {
-  const char* name;
-  uint32_t get, set;
-  uint32_t bit;  // 0: the whole value
-};
-constexpr EthtoolFlag kOffloads[] = {{"gro", ETHTOOL_GGRO, ETHTOOL_SGRO, 0},
-                                     {"lro", ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_LRO},
-                                     {"rxvlan", ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_RXVLAN}};
-
-bool ethtool(int fd, const std::string& port, uint32_t command, uint32_t& value) {
-  ethtool_value v{command, value};
-  ifreq r = request_for(port);
-  r.ifr_data = reinterpret_cast<char*>(&v);
-  if (ioctl(fd, SIOCETHTOOL, &r) != 0) return false;
-  value = v.data;
-  return true;
-}
-
-bool read_offload(int fd, const std::string& port, const EthtoolFlag& f, bool& on) {
-  uint32_t value = 0;
-  if (!ethtool(fd, port, f.get, value)) return false;
-  on = f.bit == 0 ? value != 0 : (value & f.bit) != 0;
-  return true;
-}
-
-bool write_offload(int fd, const std::string& port, const EthtoolFlag& f, bool on) {
-  uint32_t value = on ? 1 : 0;
-  if (f.bit != 0) {
-    if (!ethtool(fd, port, f.get, value)) return false;
-    value = on ? value | f.bit : value & ~f.bit;
-  }
-  return ethtool(fd, port, f.set, value);
-}
-
-bool read_flags(int fd, const std::string& port, uint32_t& flags) {
-  ifreq r = request_for(port);
-  if (ioctl(fd, SIOCGIFFLAGS, &r) != 0) return false;
-  flags = static_cast<uint16_t>(r.ifr_flags);
-  return true;
-}
-
-bool write_flag(int fd, const std::string& port, uint32_t flag, bool on) {
-  ifreq r = request_for(port);
-  if (ioctl(fd, SIOCGIFFLAGS, &r) != 0) return false;
-  r.ifr_flags =
-      static_cast<short>(on ? r.ifr_flags | static_cast<short>(flag) : r.ifr_flags & ~static_cast<short>(flag));
-  return ioctl(fd, SIOCSIFFLAGS, &r) == 0;
-}
-
-std::string ipv6_switch(const std::string& port) {
-  return fmt::format("/proc/sys/net/ipv6/conf/{}/disable_ipv6", port);
-}
-
-Settings current(int fd, const std::string& port) {
-  Settings s;
-  uint32_t flags = 0;
-  if (read_flags(fd, port, flags)) {
-    s["up"] = (flags & IFF_UP) != 0;
-    s["promisc"] = (flags & IFF_PROMISC) != 0;
-  }
-  for (const auto& f : kOffloads) {
-    bool on = false;
-    if (read_offload(fd, port, f, on)) s[f.name] = on;
-  }
-  if (std::ifstream in{ipv6_switch(port)}; in) in >> s["disable_ipv6"];
-  return s;
-}
-
-// Port settings as they should be; an error names the first that the port refuses and cannot work without.
-Status apply(int fd, const std::string& port, const Settings& want) {
-  for (const auto& [name, value] : want) {
-    if (name == "disable_ipv6") {
-      if (std::ofstream out{ipv6_switch(port)}; out) out << value;
-      continue;
-    }
-    if (name == "up" || name == "promisc") {
-      if (!write_flag(fd, port, name == "up" ? IFF_UP : IFF_PROMISC, value != 0))
-        return Error{fmt::format("{}: cannot set {} {}: {}{}", port, name, value != 0 ? "on" : "off",
-                                 std::strerror(errno), errno == EPERM ? "; run as root (CAP_NET_ADMIN)" : "")};
-      continue;
-    }
-    for (const auto& f : kOffloads) {
-      bool on = false;
-      if (name != f.name || !read_offload(fd, port, f, on) || on == (value != 0)) continue;
-      if (!write_offload(fd, port, f, value != 0))
-        return Error{fmt::format("{}: cannot switch {} {}: {}; ethtool -k {} tells whether it is fixed", port, name,
-                                 value != 0 ? "on" : "off", std::strerror(errno), port)};
-    }
-  }
+Status change_flags(const std::string& port, short set, short clear) {
+  const auto now = flags_of(port);
+  if (!now) return Error{now.error()};
+  const Fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq request{};
+  port.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_flags = static_cast<short>((*now | set) & ~clear);
+  if (request.ifr_flags == *now) return success();
+  if (ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0)
+    return failure(fmt::format("cannot set flags of {}", port), errno);
   return success();
 }
 
-std::string memory_of(const PortNames& ports) {
-  struct stat ns {};
-  const auto inode = stat("/proc/self/ns/net", &ns) == 0 ? static_cast<uint64_t>(ns.st_ino) : 0;
-  return fmt::format("{}/{}-{}-{}.ports", kRunFolder, inode, ports.wan, ports.lan);
+bpf_tc_hook clsact_of(uint32_t ifindex) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof hook;
+  hook.ifindex = static_cast<int>(ifindex);
+  hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+  return hook;
 }
 
-// What the ports were before prepare_ports, by side; empty if nothing is remembered.
-std::map<std::string, Settings> remembered(const PortNames& ports) {
-  std::map<std::string, Settings> before;
-  std::ifstream in{memory_of(ports)};
-  std::string side, name;
-  for (uint32_t value = 0; in >> side >> name >> value;) before[side][name] = value;
-  return before;
+// Adds to `before` as it goes, so that a failure half way can be put back.
+Status prepare(RememberedPort& before) {
+  const auto flags = flags_of(before.name);
+  if (!flags) return Error{flags.error()};
+
+  auto hook = clsact_of(before.ifindex);
+  const Quiet quiet;
+  const int error = bpf_tc_hook_create(&hook);
+  if (error != 0 && error != -EEXIST) return failure(fmt::format("cannot make a clsact on {}", before.name), error);
+  before.made_clsact |= error == 0;
+
+  const auto silenced = silence_ipv6(before.name);
+  if (!silenced) return Error{silenced.error()};
+  before.silenced_ipv6 |= silenced->was_on;
+  before.ipv6_addresses.insert(before.ipv6_addresses.end(), silenced->addresses.begin(), silenced->addresses.end());
+
+  const auto off = switch_off(before.name, kUnwanted);
+  if (!off) return Error{off.error()};
+  before.switched_off.insert(before.switched_off.end(), off->begin(), off->end());
+
+  before.flags_set = static_cast<short>(before.flags_set | (kWantedFlags & ~*flags));
+  return change_flags(before.name, kWantedFlags, 0);
+}
+
+Status put_back(const RememberedPort& before) {
+  if (if_nametoindex(before.name.c_str()) != before.ifindex) return success();  // it is gone, and its settings with it
+  Status worst = success();
+  const auto also = [&worst](Status done) {
+    if (!done && worst) worst = done;
+  };
+  also(change_flags(before.name, 0, before.flags_set));
+  also(switch_on(before.name, before.switched_off));
+  if (before.silenced_ipv6) also(unsilence_ipv6(before.name, before.ipv6_addresses));
+  if (before.made_clsact) {
+    auto hook = clsact_of(before.ifindex);
+    const Quiet quiet;
+    const int error = bpf_tc_hook_destroy(&hook);
+    if (error != 0 && error != -ENOENT && error != -EINVAL)
+      also(failure(fmt::format("cannot remove the clsact of {}", before.name), error));
+  }
+  return worst;
 }
 
 }  // namespace
 
 Result<PortFacts> port_facts(const std::string& port) {
+  const uint32_t ifindex = port.size() < IFNAMSIZ ? if_nametoindex(port.c_str()) : 0;
+  if (ifindex == 0)
+    return Error{fmt::format("there is no interface {} here: ip link shows those that there are", port)};
+  ifinfomsg fixed{};
+  fixed.ifi_index = static_cast<int>(ifindex);
+  const auto answer = netlink::Request(RTM_GETLINK, netlink::bytes_of(fixed)).ask(NETLINK_ROUTE);
+  if (answer.error != 0) return failure(fmt::format("cannot ask about {}", port), answer.error);
+  const auto link = netlink::value_of<ifinfomsg>(answer.payload);
+  if (!link) return Error{fmt::format("cannot ask about {}: the kernel's answer is too short", port)};
   PortFacts facts;
-  facts.ifindex = if_nametoindex(port.c_str());
-  if (port.empty() || port.size() >= IFNAMSIZ || facts.ifindex == 0)
-    return Error{fmt::format("{}: no such interface here; ip link shows what there is", port)};
-  const Fd fd = control_socket();
-  ifreq r = request_for(port);
-  if (ioctl(fd.get(), SIOCGIFMTU, &r) == 0) facts.mtu = static_cast<uint32_t>(r.ifr_mtu);
-  uint32_t flags = 0;
-  if (read_flags(fd.get(), port, flags)) facts.up = (flags & IFF_UP) != 0;
-  r = request_for(port);
-  if (ioctl(fd.get(), SIOCGIFHWADDR, &r) == 0) facts.ethernet = r.ifr_hwaddr.sa_family == ARPHRD_ETHER;
-  ethtool_channels channels{};
-  channels.cmd = ETHTOOL_GCHANNELS;
-  r = request_for(port);
-  r.ifr_data = reinterpret_cast<char*>(&channels);
-  if (ioctl(fd.get(), SIOCETHTOOL, &r) == 0)
-    facts.receive_queues = std::max(1u, std::max(channels.combined_count, channels.rx_count));
+  facts.ifindex = ifindex;
+  facts.up = (link->ifi_flags & IFF_UP) != 0;
+  facts.ethernet = link->ifi_type == ARPHRD_ETHER;
+  facts.receive_queues = receive_queues(port);
+  netlink::each_attribute(std::span{answer.payload}.subspan(NLMSG_ALIGN(sizeof(ifinfomsg))),
+                          [&](uint16_t type, std::span<const std::byte> value) {
+                            if (type == IFLA_MTU) facts.mtu = netlink::value_of<uint32_t>(value).value_or(0);
+                            if (type == IFLA_MASTER) facts.master = netlink::value_of<uint32_t>(value).value_or(0);
+                          });
   return facts;
 }
 
 Status check_ports(const PortNames& ports) {
-  if (ports.wan == ports.lan)
-    return Error{fmt::format("wan and lan are both {}; a wire has two ends: name two interfaces", ports.wan)};
-  for (const std::string* port : {&ports.wan, &ports.lan}) {
+  for (const auto* port : {&ports.wan, &ports.lan}) {
     const auto facts = port_facts(*port);
     if (!facts) return Error{facts.error()};
-    if (!facts->ethernet) return Error{fmt::format("{} is no Ethernet interface; name one that is", *port)};
-  }
-  return success();
-}
-
-Status prepare_ports(const PortNames& ports, MadeQdisc made) {
-  if (auto s = check_ports(ports); !s) return s;
-  const Fd fd = control_socket();
-  const std::string file = memory_of(ports);
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) {
-    std::filesystem::create_directories(kRunFolder, ignored);
-    std::ofstream out{file + ".new"};
-    for (const auto& [side, port, qdisc] : {std::tuple{"wan", &ports.wan, made.wan}, {"lan", &ports.lan, made.lan}}) {
-      for (const auto& [name, value] : current(fd.get(), *port)) out << side << ' ' << name << ' ' << value << '\n';
-      out << side << " clsact " << (qdisc ? 1 : 0) << '\n';
+    if (!facts->ethernet) return Error{fmt::format("{} is not an Ethernet interface: name one that is", *port)};
+    if (facts->master != 0) {
+      char name[IF_NAMESIZE];
+      const char* master = if_indextoname(facts->master, name) != nullptr ? name : "a bridge or bond";
+      return Error{fmt::format("{} belongs to {}: release it first (ip link set {} nomaster)", *port, master, *port)};
     }
-    out.close();
-    if (!out)
-      return Error{
-          fmt::format("{}: cannot be written, and without it the ports could not be put back; run as root", file)};
-    std::filesystem::rename(file + ".new", file, ignored);
   }
-  const Settings want = {{"up", 1}, {"promisc", 1}, {"gro", 0}, {"lro", 0}, {"rxvlan", 0}, {"disable_ipv6", 1}};
-  for (const std::string* port : {&ports.wan, &ports.lan})
-    if (auto s = apply(fd.get(), *port, want); !s) return s;
+  if (ports.wan == ports.lan)
+    return Error{fmt::format("wan and lan are both {}: a wire has two ends, name two interfaces", ports.wan)};
   return success();
 }
 
-MadeQdisc remembered_qdiscs(const PortNames& ports) {
-  auto before = remembered(ports);
-  return {before["wan"]["clsact"] != 0, before["lan"]["clsact"] != 0};
+Result<bool> prepare_ports(const PortNames& ports) {
+  const uint32_t wan = if_nametoindex(ports.wan.c_str()), lan = if_nametoindex(ports.lan.c_str());
+  auto before = Remembered::read(ports);
+  const bool known = before && before->wan.ifindex == wan && before->lan.ifindex == lan;
+  if (!known) {
+    before.emplace();
+    before->wan.name = ports.wan;
+    before->wan.ifindex = wan;
+    before->lan.name = ports.lan;
+    before->lan.ifindex = lan;
+  }
+  auto done = prepare(before->wan);
+  if (done) done = prepare(before->lan);
+  if (done) done = before->write(ports);
+  if (done) return !known;
+  if (!known) {
+    (void)put_back(before->lan);
+    (void)put_back(before->wan);
+  }
+  return Error{done.error()};
 }
 
 Status restore_ports(const PortNames& ports) {
-  auto before = remembered(ports);
-  if (before.empty()) return success();
-  const Fd fd = control_socket();
-  for (const auto& [which, port] : {std::pair{"wan", &ports.wan}, {"lan", &ports.lan}}) {
-    if (if_nametoindex(port->c_str()) == 0) continue;
-    // "up" last, so that a port that was down ends down.
-    Settings first = before[which];
-    first.erase("clsact");
-    const auto up = first.extract("up");
-    if (auto s = apply(fd.get(), *port, first); !s) return s;
-    if (!up.empty())
-      if (auto s = apply(fd.get(), *port, {{"up", up.mapped()}}); !s) return s;
-  }
-  std::error_code ignored;
-  std::filesystem::remove(memory_of(ports), ignored);
-  return success();
+  const auto before = Remembered::read(ports);
+  if (!before) return success();
+  const auto wan = put_back(before->wan);
+  const auto lan = put_back(before->lan);
+  Remembered::forget(ports);
+  return wan ? lan : wan;
 }
 
 }  // namespace mire::ebpf

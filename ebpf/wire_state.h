@@ -29,7 +29,7 @@ struct PortNames {
 // Frames by reason, by the side they came in on (0: wan, 1: lan), summed over all CPUs.
 using WireCounts = std::array<std::array<uint64_t, 2>, MIRE_COUNT_REASONS>;
 
-// "redirected", "to xsk", ...: the name of a reason for people and for JSON keys.
+// "redirected", "to_dataplane", ...: the name of a reason for people and for JSON keys.
 [[nodiscard]] const char* count_name(mire_count reason) noexcept;
 
 class WireState {

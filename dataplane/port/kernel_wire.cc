@@ -12,6 +12,7 @@
 
 #include "ebpf/bypass.h"
 #include "ebpf/steer.h"
+#include "ebpf/wire.h"
 
 namespace mire::port {
 namespace {
@@ -70,11 +71,8 @@ Result<KernelWire> open_kernel_wire(const ebpf::PortNames& names) {
     return Error{fmt::format("{}: DPDK cannot take a path with a comma or a bracket; set MIRE_BPF_DIR", *steer)};
 
   const bool wan_closed = ebpf::bypass_attached(names.wan), lan_closed = ebpf::bypass_attached(names.lan);
-  if (!wan_closed || !lan_closed) {
-    if (auto s = ebpf::prepare_ports(names, {.wan = !wan_closed, .lan = !lan_closed}); !s) return Error{s.error()};
-  }
   auto state =
-      wan_closed && lan_closed ? ebpf::WireState::find(names) : ebpf::attach_bypass(names, ebpf::FailMode::open);
+      wan_closed && lan_closed ? ebpf::WireState::find(names) : ebpf::close_wire(names, ebpf::FailMode::open);
   if (!state) return Error{state.error()};
   if (judged_by_another(*state)) {
     return Error{fmt::format("{} and {} have a dataplane already, and it lives: end it first", names.wan, names.lan)};
