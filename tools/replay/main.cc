@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "controlplane/config/config.h"
-#include "controlplane/link/messages.h"
+#include "controlplane/link/publication.h"
 #include "dataplane/lcore/settings_builder.h"
 #include "tools/replay/capture.h"
 #include "tools/replay/replay.h"
@@ -61,12 +61,9 @@ std::string would(const replay::Outcome& o) {
 }
 
 std::string end_of(const replay::Outcome& o) {
-  switch (o.end) {
-    case Reason::delivered: return fmt::format("delivered {}", o.accepted);
-    case Reason::no_data: return "no data";
-    case Reason::closing: return "closed";
-    default: return "open at the end";  // NOLINT: Reason::handshake, the only other one that is set
-  }
+  if (o.end == Reason::delivered) return fmt::format("delivered {}", o.accepted);
+  if (o.end == Reason::no_data) return "no data";
+  return o.end == Reason::closing ? "closed" : "open at the end";
 }
 
 std::string where(const wire::Address& a, uint16_t port) {
@@ -131,16 +128,16 @@ int fail(const std::string& line) {
   return 1;
 }
 
-// The configuration takes the way that it takes to a live dataplane: as messages, checked there again.
+// The configuration takes the way that it takes to a live dataplane: as messages, put together by the same builder.
 Result<source::Settings> settings_from(const config::Config& c) {
   lcore::SettingsBuilder builder;
-  for (const auto& m : link::messages_of(c, 1)) {
-    if (auto done = builder.take(m, Time{})) {
-      if (done->settings == nullptr) return Error{done->refusal};
-      return std::move(*done->settings);
-    }
-  }
-  return Error{"the configuration has no end"};
+  const auto body = link::publication(c, {});
+  (void)builder.take(mailbox::Begin{1}, Time{});
+  for (const auto& m : body) (void)builder.take(m, Time{});
+  auto done = builder.take(mailbox::Commit{1, body.size()}, Time{});
+  MIRE_ASSERT(done.has_value());
+  if (done->settings == nullptr) return Error{done->refusal};
+  return std::move(*done->settings);
 }
 
 }  // namespace

@@ -101,32 +101,24 @@ void Replay::frame(std::vector<uint8_t> bytes, Time at, bool cut) {
 
 bool Replay::offer(const mailbox::FlowEvent& e) {
   Outcome& o = outcome_of({e.client, e.client_port, e.server, e.vlan}, now_, false);
-  switch (e.reason) {
-    case Reason::early_talk_observed: {
-      const auto& t = settings_.treatments[static_cast<size_t>(e.source_class)];
-      const bool resets = t.early_talk == policy::OnEarlyTalk::reset && !t.observe;
-      o.verdict = resets ? Verdict::reset : Verdict::count;
-      o.reason = resets ? Reason::early_talk : Reason::early_talk_counted;
-      o.first_bytes.assign(e.first_bytes.begin(), e.first_bytes.begin() + e.bytes_length);
-      break;
-    }
-    case Reason::unsynchronised_pipelining: o.unsynchronised = true; break;
-    case Reason::delivered:
-    case Reason::no_data:
-    case Reason::closing:
-      if (e.state != policy::State::due || e.reason == Reason::no_data) o.end = e.reason;
-      o.accepted = e.accepted;
-      break;
-    default: break;  // NOLINT: what a hold would tell does not happen while observing
-  }
+  if (e.reason == Reason::early_talk_observed) {
+    const auto& t = settings_.treatments[static_cast<size_t>(e.source_class)];
+    const bool resets = t.early_talk == policy::OnEarlyTalk::reset && !t.observe;
+    o.verdict = resets ? Verdict::reset : Verdict::count;
+    o.reason = resets ? Reason::early_talk : Reason::early_talk_counted;
+    o.first_bytes.assign(e.first_bytes.begin(), e.first_bytes.begin() + e.bytes_length);
+  } else if (e.reason == Reason::unsynchronised_pipelining) {
+    o.unsynchronised = true;
+  } else if (e.reason == Reason::delivered || e.reason == Reason::no_data || e.reason == Reason::closing) {
+    o.end = e.reason;
+    o.accepted = e.accepted;
+  }  // what a hold would tell does not happen while observing
   return true;
 }
 
 void Replay::finish() {
-  for (int i = 0; i < 80; ++i) {
-    now_ += seconds{17};
-    pipeline_.expire(now_);
-  }
+  now_ += std::chrono::minutes{20};  // longer than any flow may be silent: one sweep ends them all
+  pipeline_.expire(now_);
 }
 
 }  // namespace mire::replay
