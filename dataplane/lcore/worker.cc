@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 
@@ -42,21 +43,25 @@ Worker::~Worker() {
     if (ring == nullptr) continue;
     void* packet = nullptr;
     while (rte_ring_sc_dequeue(ring, &packet) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
-    rte_ring_free(ring);
+    std::free(ring);
   }
   if (wake_fd_ >= 0) close(wake_fd_);
 }
 
 Status Worker::connect(const std::vector<Worker*>& all) {
+  const ssize_t size = rte_ring_get_memsize(kHandOverSlots);
   for (Worker* to : all) {
     to->all_ = all;
     to->told_.assign(all.size(), false);
     to->from_.assign(all.size(), nullptr);
     for (size_t from = 0; from < all.size(); ++from) {
       if (all[from] == to) continue;
-      rte_ring* ring = rte_ring_create(fmt::format("mire_{}_{}", from, to->options_.index).c_str(), kHandOverSlots,
-                                       SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-      if (ring == nullptr) return Error{fmt::format("no memory for the rings between {} lcores", all.size())};
+      // From our own memory: DPDK has room for 2,560 named zones, and 64 lcores need 4,032 rings.
+      auto* ring = static_cast<rte_ring*>(std::aligned_alloc(RTE_CACHE_LINE_SIZE, static_cast<size_t>(size)));
+      if (ring == nullptr || rte_ring_init(ring, "hand over", kHandOverSlots, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
+        std::free(ring);
+        return Error{fmt::format("no memory for the rings between {} lcores", all.size())};
+      }
       to->from_[from] = ring;
     }
   }

@@ -48,6 +48,12 @@ uint64_t available_memory() {
   return 0;
 }
 
+// EAL makes it for the telemetry's socket, and leaves it.
+void remove_folder(const std::string& folder) {
+  unlink((folder + "/dpdk_telemetry.v2").c_str());
+  rmdir(folder.c_str());
+}
+
 // Lcore 0 on all CPUs, for it sleeps; worker w on one CPU, the first not on the first CPU if there is a choice.
 std::string lcore_map(unsigned workers, const std::vector<unsigned>& cpus) {
   std::string map = "0@(";
@@ -112,14 +118,14 @@ std::string LogCapture::cause() const {
 
 std::string likely_cause(const std::string& log) {
   static constexpr std::array kSigns = {"fail", "cannot", "can't", "error", "invalid", "unable", "not ", "no "};
-  std::string last, sign;
+  std::string sign;
   size_t begin = 0;
   while (begin < log.size()) {
     const size_t end = std::min(log.find('\n', begin), log.size());
     const std::string line = log.substr(begin, end - begin);
     begin = end + 1;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    last = line;
+    // That telemetry has no legacy socket is said at every start.
+    if (line.find_first_not_of(" \t\r") == std::string::npos || line.starts_with("TELEMETRY:")) continue;
     std::string lower = line;
     std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
     const bool bad =
@@ -127,9 +133,8 @@ std::string likely_cause(const std::string& log) {
     // The first complaint is the cause, the later ones are its consequences; that there are no hugepages is our choice.
     if (sign.empty() && bad && lower.find("hugepage") == lower.npos) sign = line;
   }
-  std::string chosen = sign.empty() ? last : sign;
-  const size_t first = chosen.find_first_not_of(" \t\r");
-  return first == std::string::npos ? std::string{} : chosen.substr(first);
+  const size_t first = sign.find_first_not_of(" \t\r");
+  return first == std::string::npos ? std::string{} : sign.substr(first);
 }
 
 Result<EalFacts> start_eal(const EalOptions& options) {
@@ -183,6 +188,7 @@ Result<EalFacts> start_eal(const EalOptions& options) {
 
   const int rc = rte_eal_init(static_cast<int>(argv.size()), argv.data());
   if (rc < 0) {
+    remove_folder(rte_eal_get_runtime_dir());
     return Error{fmt::format("DPDK did not start ({})", rte_strerror(rte_errno))};
   }
   started = true;
@@ -193,9 +199,7 @@ void stop_eal() noexcept {
   if (!std::exchange(started, false)) return;
   const std::string folder = rte_eal_get_runtime_dir();
   rte_eal_cleanup();
-  // EAL makes it for the telemetry's socket, and leaves it.
-  unlink((folder + "/dpdk_telemetry.v2").c_str());
-  rmdir(folder.c_str());
+  remove_folder(folder);
 }
 
 }  // namespace mire::port

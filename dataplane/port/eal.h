@@ -34,7 +34,7 @@ class LogCapture {
   ~LogCapture();
   LogCapture(const LogCapture&) = delete;
   LogCapture& operator=(const LogCapture&) = delete;
-  // The line that most likely names the cause of a failure; empty if nothing was printed.
+  // The line that most likely names the cause of a failure; empty if none looks like one.
   [[nodiscard]] std::string cause() const;
 
  private:

@@ -82,7 +82,9 @@ XskBuffer xsk_buffer(uint32_t mtu) noexcept {
 uint64_t pool_bytes(unsigned queues, uint32_t mtu, uint32_t spare_buffers) noexcept {
   const uint64_t object =
       std::max<uint64_t>(object_size(xsk_buffer(mtu).data_room, 0), mtu + kTagsAndHeader + RTE_PKTMBUF_HEADROOM + 256);
-  return uint64_t{2} * queues * (kPoolBuffers + spare_buffers) * object;
+  // A pool's own: caches of every lcore that DPDK could have, and the ring of free buffers.
+  const uint64_t overhead = RTE_MAX_LCORE * sizeof(rte_mempool_cache) + 2 * kPoolBuffers * sizeof(void*) + (1u << 18);
+  return uint64_t{2} * queues * ((kPoolBuffers + spare_buffers) * object + overhead);
 }
 
 Result<Port> Port::start(const PortOptions& options) {
