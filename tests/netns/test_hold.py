@@ -75,7 +75,7 @@ def test_a_blocked_source_gets_no_answer_and_its_syns_do_not_reach_the_server(la
         with pytest.raises(TimeoutError):
             connect(lab, client, lab.postfix(family), timeout=2.5)
         assert tap.segments(src=client) == []
-    assert gate.counter("blocked") >= 1
+    gate.await_counter("blocked", 1)
 
 
 def test_a_greeting_of_several_lines_is_held_whole(lab, gate, family, report):
@@ -128,7 +128,7 @@ def test_a_slow_greeting_of_the_servers_own_counts_towards_the_hold(lab, gate, f
         connection = connect(lab, client, address)
         assert read_reply(connection) == peers.GREETING
         connection.close()
-        assert gate.counter("hold_over") == before + 1
+        gate.await_counter("hold_over", before + 1)
         assert len([seen for seen in lan.segments(dst=client) if seen.payload]) == 1, "it was held, and repeated"
         assert wan.first_byte_at(client) >= lan.first_byte_at(client)
 
@@ -141,7 +141,7 @@ def test_a_refusing_greeting_passes_at_once(lab, gate, greeting):
         connection = connect(lab, client, address)
         assert read_reply(connection) == greeting
         connection.close()
-    assert gate.counter("greeting_refused") == before + 1
+    gate.await_counter("greeting_refused", before + 1)
 
 
 def test_fifty_strangers_at_once_are_all_held_and_all_served(lab, gate, report):
@@ -206,8 +206,10 @@ def test_a_connection_from_the_lan_side_is_never_held(lab, gate, family):
         connection.bind((client, 0))
         connection.connect((server, 25))
         connection.sendall(b"EHLO eager.example\r\n")  # not judged either
-        assert read_reply(connection) == peers.GREETING
-        assert read_reply(connection).startswith(b"250")
+        heard = b""
+        while not heard.endswith(b"250 8BITMIME\r\n"):
+            heard += connection.recv(1000)
+        assert heard.startswith(peers.GREETING)
         connection.close()
     assert gate.counter("greeting_held") == held
 
@@ -218,7 +220,7 @@ def test_each_hold_is_logged_with_source_class_verdict_reason_and_length(lab, ga
     event = gate.await_event(source=client, reason="deadline")
     assert event["class"] == "unknown"
     assert event["verdict"] == "release"
-    assert event["hold_ms"] >= 800
+    assert 0.8 <= event["hold"] < 30
     assert "time" in event
 
 

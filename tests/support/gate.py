@@ -133,8 +133,8 @@ class Gate:
             return json.loads(asked.recv(1 << 20).decode())[command.split(",")[0]]
 
     def counter(self, reason):
-        """One reason's counter, summed over lcores."""
-        return self.telemetry("/mire/stats")["total"].get(reason, 0)
+        """One reason's counter, summed over lcores; a counter that never counted is not told."""
+        return self.telemetry("/mire/stats")["total"].get(f"reason_{reason}", 0)
 
     def await_counter(self, reason, at_least, timeout=10):
         end = time.monotonic() + timeout

@@ -109,19 +109,22 @@ class Session:
         return data
 
     def read_message(self):
-        digest, size, tail = hashlib.sha256(), 0, b""
-        data = bytes(self._rest)
-        self._rest = bytearray()
+        """Up to the final dot; what is pipelined behind it stays for line()."""
+        digest, size, tail, data = hashlib.sha256(), 0, b"\r\n", bytes(self._rest)
         while True:
+            at = (tail + data).find(b"\r\n.\r\n")
+            if at >= 0:
+                used = at + 5 - len(tail)
+                digest.update(data[:used])
+                self.message = (size + used, digest.hexdigest())
+                self._rest = bytearray(data[used:])
+                return
             digest.update(data)
             size += len(data)
-            tail = (tail + data)[-5:]
-            if tail == b"\r\n.\r\n" or (size == 3 and tail == b".\r\n"):
-                break
+            tail = (tail + data)[-4:]
             data = self._receive(keep=False)
             if not data:
                 raise ConnectionError("ended inside a message")
-        self.message = (size, digest.hexdigest())
 
     def wait_end(self):
         """Reads until the client goes away."""
@@ -218,13 +221,16 @@ class Server:
         finally:
             session.connection.close()
 
+    def find(self, client):
+        """The latest connection of a client, or None."""
+        return next((session for session in reversed(self.sessions) if session.client == client), None)
+
     def session_of(self, client, timeout=5):
         """The latest connection of a client, once there is one."""
         end = time.monotonic() + timeout
         while True:
-            for session in reversed(self.sessions):
-                if session.client == client:
-                    return session
+            if session := self.find(client):
+                return session
             assert time.monotonic() < end, f"no connection of {client} came to the server"
             time.sleep(0.01)
 
