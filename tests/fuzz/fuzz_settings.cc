@@ -1,5 +1,6 @@
 // Any bytes as messages of mired: each is refused or decoded, and whatever sequence of them becomes settings is within
 // all limits.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
