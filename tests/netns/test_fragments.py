@@ -54,8 +54,9 @@ def test_early_talk_in_fragments_is_early_talk(lab, gate, server, family):
         peer.open()
         peer.send_fragments(peer.make(PSH | ACK, b"EHLO early.example.of.some.length.for.this\r\n"), 24, 78)
         assert peer.receive(3, lambda seen: seen.has(RST)), "no reset"
-        session = server.ended(client)
-        assert bytes(session.received) == b"" and session.end == "reset"
+        if server.find(client):  # none if the reset came before the server's handshake was complete
+            session = server.ended(client)
+            assert bytes(session.received) == b"" and session.end == "reset"
         assert fragments_from(lan, peer.mac) == []
     gate.await_event(source=client, reason="early_talk")
 

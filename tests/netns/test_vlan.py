@@ -68,8 +68,9 @@ def test_a_tagged_early_talker_is_cut_off_in_its_own_vlan(tagged, gate, family, 
         connection.sendall(b"EHLO early.example\r\n")
         assert read_until_end(connection) == (b"", "reset")
         connection.close()
-        session = mail.ended(client)
-        assert bytes(session.received) == b"" and session.end == "reset"
+        if mail.find(client):  # none if the reset came before the server's handshake was complete
+            session = mail.ended(client)
+            assert bytes(session.received) == b"" and session.end == "reset"
         assert {seen.vlans for seen in wan.segments() + lan.segments()} == {TAGS[network]}
     gate.await_event(source=client, reason="early_talk")
 
