@@ -233,6 +233,8 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
       MIRE_ASSERT(false);  // only the server's segments are held, only time releases
       return;
   }
+  // A FIN has passed and now a RST: nobody waits for more, whatever its number.
+  if (at == State::closing && e == Event::reset_inexact) end_report(h);
   if ((hdr.flags & wire::kFin) != 0) {
     if (flows_.used(h) && flows_[h].state == State::talking) enter(h, State::closing);
     saw_fin(h, flow::kClientFin);

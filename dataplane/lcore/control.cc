@@ -75,6 +75,8 @@ void Control::run(const std::vector<Worker*>& workers, ebpf::WireState* wire) {
                      : quiet < 2 * kQuietRounds        ? kQuietTickMs
                                                        : kIdleTickMs;
     std::array<epoll_event, 2> events{};
+    // Messages that wait behind a swap keep the socket readable: a hung lcore must not make us spin.
+    if (swapping_) nap(milliseconds{1});
     const int ready = epoll_wait(epoll_, events.data(), events.size(), tick);
     for (int i = 0; i < ready; ++i)
       if (events[static_cast<size_t>(i)].data.fd == signals_) return;

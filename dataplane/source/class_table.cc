@@ -1,17 +1,18 @@
 #include "dataplane/source/class_table.h"
 
 #include <cstring>
+#include <random>
 
+#include "dataplane/base/keyed_hash.h"
 #include "dataplane/source/settings.h"
 
 namespace mire::source {
 namespace {
 
-// FNV-1a (Fowler, Noll, Vo). Its keys come from the operator's lists and a look-up cannot insert, so nobody can aim at
-// it.
-size_t fnv(const uint8_t* p, size_t n, size_t h = 14695981039346656037ull) noexcept {
-  for (size_t i = 0; i < n; ++i) h = (h ^ p[i]) * 1099511628211ull;
-  return h;
+// Keyed once a process: what mired sends is hostile input too, and must not be able to aim at one bucket.
+const KeyedHash& secret_hash() {
+  static const KeyedHash hash{std::random_device{}() | uint64_t{std::random_device{}()} << 32};
+  return hash;
 }
 
 // Lengths in the mapped space of 128 bits.
@@ -28,7 +29,7 @@ wire::Address masked_mapped(const wire::Address& a, unsigned length) noexcept {
 }  // namespace
 
 size_t ClassTable::Hash::operator()(const Key& k) const noexcept {
-  return fnv(k.address.bytes.data(), 16) * 31 + k.length;
+  return secret_hash()(k.address.bytes.data(), 16) + k.length * 0x9e3779b97f4a7c15ull;
 }
 
 void ClassTable::set(const wire::Prefix& p, policy::SourceClass c) {
@@ -55,6 +56,6 @@ std::optional<policy::SourceClass> ClassTable::find(const wire::Address& a) cons
   return std::nullopt;
 }
 
-size_t AddressHash::operator()(const wire::Address& a) const noexcept { return fnv(a.bytes.data(), 16); }
+size_t AddressHash::operator()(const wire::Address& a) const noexcept { return secret_hash()(a.bytes.data(), 16); }
 
 }  // namespace mire::source
