@@ -134,7 +134,7 @@ class Gate:
 
     def counter(self, reason):
         """One reason's counter, summed over lcores; a counter that never counted is not told."""
-        return self.telemetry("/mire/stats")["total"].get(f"reason_{reason}", 0)
+        return self.telemetry("/mire/stats")["total"].get(reason, 0)
 
     def await_counter(self, reason, at_least, timeout=10):
         end = time.monotonic() + timeout
