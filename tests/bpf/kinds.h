@@ -51,6 +51,9 @@ inline std::vector<Kind> every_kind() {
       {"IGMP behind a router alert", v4({.protocol = 2, .options = {0x94, 4, 0, 0}}, echo), Taken::other},
       {"later fragment of UDP", v4({.protocol = 17, .fragment = 0x2010}, udp()), Taken::other},
       {"later fragment of UDP over IPv6", v6(44, fragment_header(17, 64, true), udp()), Taken::other},
+      {"UDP behind two extension headers", v6(0, extension(0, 60, 16) + extension(60, 17, 8), udp()), Taken::other},
+      {"UDP behind an authentication header and options", v6(51, extension(51, 60, 24) + extension(60, 17, 16), udp()),
+       Taken::other},
       {"GRE", v4({.protocol = 47}, udp()), Taken::other},
       {"ESP over IPv6", v6(50, {}, udp()), Taken::other},
       {"MPLS", ethernet(0x8847, arp), Taken::other},
@@ -79,6 +82,8 @@ inline std::vector<Kind> every_kind() {
       {"later fragment of TCP", v4({.fragment = 0x2004}, tcp(to80)), Taken::judged},
       {"last fragment of TCP", v4({.fragment = 0x0004}, tcp(to80)), Taken::judged},
       {"TCP to 25 behind hop-by-hop options", v6(0, extension(0, 6), tcp(to25)), Taken::judged},
+      {"TCP to 25 behind two extension headers", v6(0, extension(0, 60, 16) + extension(60, 6, 24), tcp(to25)),
+       Taken::judged},
       {"TCP to 25 behind a routing header", v6(43, extension(43, 6, 24), tcp(to25)), Taken::judged},
       {"TCP to 25 behind destination options", v6(60, extension(60, 6, 2048), tcp(to25)), Taken::judged},
       {"TCP to 25 behind an authentication header", v6(51, extension(51, 6, 24), tcp(to25)), Taken::judged},
@@ -92,6 +97,7 @@ inline std::vector<Kind> every_kind() {
               extension(60, 60) + extension(60, 6),
           tcp(to25)),
        Taken::judged},
+      {"IPv6 by its type, IPv4 by its version", ethernet(0x86dd, ipv4({}, tcp(to25))), Taken::judged},
       {"IPv4 by its type, IPv6 by its version", ethernet(0x0800, ipv6(6, {}, tcp(to25), false)), Taken::judged},
   };
 }

@@ -82,7 +82,12 @@ TEST_F(Steer, HandsSmtpToTheDataplaneAndRedirectsTheRest) {
   expect_of_all(kRedirected, kJudged);
 }
 
-TEST_F(Steer, RedirectsEverythingWhileNobodyIsReady) { expect_of_all(kRedirected, kBypassed); }
+TEST_F(Steer, RedirectsEverythingWhileNobodyIsReady) {
+  expect_of_all(kRedirected, kBypassed);
+  somebody_judges();
+  state_->set_ready(false);  // it says goodbye, its heart still beating
+  expect_of_all(kRedirected, kBypassed);
+}
 
 TEST_F(Steer, RedirectsSmtpWhenTheHeartHasStopped) {
   somebody_judges();
