@@ -76,6 +76,7 @@ void add_worker(Sums& sums, const Worker& worker) {
   sums.add("scattered", own.scattered.get());
   sums.add("bypass_epochs", own.bypassed.get());
   sums.add("sleeps", own.sleeps.get());
+  sums.add("woken", own.woken.get());
   const FragmentCounters& f = worker.fragment_counters();
   sums.add("fragments_passed", f.passed.get());
   sums.add("fragments_judged", f.judged.get());

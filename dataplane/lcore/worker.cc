@@ -266,6 +266,7 @@ void Worker::sleep(Time now) {
         {{wake_fd_, POLLIN, 0}, {options_.ports[0].socket, POLLIN, 0}, {options_.ports[1].socket, POLLIN, 0}}};
     ppoll(fds.data(), sockets_ ? 3 : 1, &time, nullptr);
     if ((fds[0].revents & POLLIN) != 0) {
+      counters_.woken.add();
       uint64_t rung = 0;
       [[maybe_unused]] const auto n = read(wake_fd_, &rung, sizeof rung);
     }

@@ -39,6 +39,7 @@ struct WorkerCounters {
   Counter hand_over_full;  // the other lcore's ring was full: forwarded unjudged
   Counter scattered;       // a frame in several buffers that could not be joined: forwarded unread
   Counter sleeps;
+  Counter woken;     // sleeps that another thread ended
   Counter bypassed;  // changes of the bypass epoch
 };
 

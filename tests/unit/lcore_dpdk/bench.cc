@@ -66,7 +66,7 @@ std::vector<Bytes> RingPort::take_all() {
   return all;
 }
 
-Bench::Bench(unsigned lcores, ebpf::WireState* wire) {
+Bench::Bench(unsigned lcores, ebpf::WireState* wire, int socket) {
   static unsigned made = 0;  // names of DPDK objects are never used again
   ++made;
   pool_ = rte_pktmbuf_pool_create(fmt::format("bench_{}", made).c_str(), 4095, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
@@ -84,7 +84,7 @@ Bench::Bench(unsigned lcores, ebpf::WireState* wire) {
     o.fragments = {.datagrams = 64, .held = 32, .held_bytes = 32 * 1024, .lcore = i};
     for (size_t side = 0; side < 2; ++side) {
       ports_.push_back(std::make_unique<RingPort>(fmt::format("b{}_{}_{}", made, i, side), pool_));
-      o.ports[side] = {ports_.back()->id(), 0, pool_, -1};
+      o.ports[side] = {ports_.back()->id(), 0, pool_, socket};
     }
     workers_.push_back(std::make_unique<lcore::Worker>(o));
   }

@@ -51,7 +51,8 @@ class RingPort {
 
 class Bench {
  public:
-  explicit Bench(unsigned lcores = 1, ebpf::WireState* wire = nullptr);
+  // `socket`: what a lcore sleeps on, instead of naps.
+  explicit Bench(unsigned lcores = 1, ebpf::WireState* wire = nullptr, int socket = -1);
   ~Bench();
 
   RingPort& port(Side side, unsigned lcore = 0) { return *ports_[lcore * 2 + static_cast<size_t>(side)]; }

@@ -1,6 +1,8 @@
 #include "dataplane/lcore/worker.h"
 
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -119,22 +121,26 @@ TEST(Worker, SettingsAreInUseOnceTheyWereTaken) {
   EXPECT_EQ(bench.worker().commands_done(), 1u);
 }
 
+// A flow whose greeting is parked.
+void hold_a_greeting(Bench& bench) {
+  const Ends up, down{.source = up.destination, .destination = up.source, .source_port = 25, .destination_port = 40000};
+  const auto exchange = [&](Side from, const Bytes& frame) {
+    bench.port(from).put(frame);
+    bench.turn();
+    return bench.port(lcore::other(from)).take_all().size();
+  };
+  ASSERT_EQ(exchange(Side::wan, tcp(up, kSyn)), 1u);
+  ASSERT_EQ(exchange(Side::lan, tcp(down, kSyn | kAck, {}, 5000, 1001)), 1u);
+  ASSERT_EQ(exchange(Side::wan, tcp(up, kAck, {}, 1001, 5001)), 1u);
+  ASSERT_EQ(exchange(Side::lan, tcp(down, kPsh | kAck, "220 mx ready\r\n", 5001, 1001)), 0u) << "not held";
+}
+
 TEST(Worker, AHeldGreetingLeavesAtItsDeadlineAndAtOnceWhenAsked) {
   const source::Settings settings;
   for (const bool asked : {false, true}) {
     Bench bench;
     ASSERT_TRUE(bench.worker().tell({Command::Kind::use, &settings}));
-    const Ends up,
-        down{.source = up.destination, .destination = up.source, .source_port = 25, .destination_port = 40000};
-    const auto exchange = [&](Side from, const Bytes& frame) {
-      bench.port(from).put(frame);
-      bench.turn();
-      return bench.port(lcore::other(from)).take_all().size();
-    };
-    ASSERT_EQ(exchange(Side::wan, tcp(up, kSyn)), 1u);
-    ASSERT_EQ(exchange(Side::lan, tcp(down, kSyn | kAck, {}, 5000, 1001)), 1u);
-    ASSERT_EQ(exchange(Side::wan, tcp(up, kAck, {}, 1001, 5001)), 1u);
-    ASSERT_EQ(exchange(Side::lan, tcp(down, kPsh | kAck, "220 mx ready\r\n", 5001, 1001)), 0u) << "not held";
+    hold_a_greeting(bench);
     if (asked) {
       ASSERT_TRUE(bench.worker().tell({Command::Kind::release_all, nullptr}));
       bench.turn();
@@ -161,6 +167,10 @@ TEST(Worker, BeatsItsHeartAndNoticesABypass) {
   EXPECT_TRUE(state->judged(bench.now));
   EXPECT_EQ(bench.worker().counters().bypassed.get(), 0u);
 
+  const source::Settings settings;
+  ASSERT_TRUE(bench.worker().tell({Command::Kind::use, &settings}));
+  hold_a_greeting(bench);
+
   // As steer does.
   void* memory = mmap(nullptr, sizeof(mire_state), PROT_READ | PROT_WRITE, MAP_SHARED, state->state_fd(), 0);
   ASSERT_NE(memory, MAP_FAILED);
@@ -168,25 +178,42 @@ TEST(Worker, BeatsItsHeartAndNoticesABypass) {
   bench.turn();
   bench.turn();
   EXPECT_EQ(bench.worker().counters().bypassed.get(), 1u);
+  bench.port(Side::wan).put(tcp({}, kAck, {}, 1001, 5001));  // the flow's next packet
+  bench.turn();
+  EXPECT_EQ(bench.worker().pipeline_counters().reasons[static_cast<size_t>(policy::Reason::released_on_bypass)], 1u);
   munmap(memory, sizeof(mire_state));
 }
 
-TEST(Worker, ASleepingLcoreWakesForACommandAndForAnothersFrame) {
-  Bench bench(2);
-  bench.now = MonotonicClock::now();
+TEST(Worker, ASleepingLcoreIsWokenByAnothersFrameAndByACommand) {
+  const int never_readable = eventfd(0, 0);
+  Bench bench(2, nullptr, never_readable);
   std::thread sleeper([&] { bench.worker(1).run(); });
   const Bytes foreign = tcp({.source = client_of_lcore(1, 2)}, kSyn);
-  bench.port(Side::wan, 0).put(foreign);
-  bench.worker(0).poll(MonotonicClock::now());
+  for (unsigned tries = 0; tries < 400 && bench.worker(1).counters().woken.get() == 0; ++tries) {
+    std::this_thread::sleep_for(milliseconds{5});
+    bench.port(Side::wan, 0).put(foreign);
+    bench.worker(0).poll(MonotonicClock::now());
+  }
+  EXPECT_GT(bench.worker(1).counters().woken.get(), 0u);
+  ASSERT_TRUE(bench.worker(1).tell({Command::Kind::stop, nullptr}));
+  sleeper.join();
+  EXPECT_GT(bench.worker(1).transmit_counters().frames[1].get(), 0u);
+  close(never_readable);
+}
+
+TEST(Worker, WithoutASocketALcoreTakesNaps) {
+  Bench bench;
+  std::thread sleeper([&] { bench.worker().run(); });
+  bench.port(Side::wan).put(web(1));
   Bytes got;
   for (unsigned ms = 0; ms < 2000 && got.empty(); ++ms) {
     std::this_thread::sleep_for(milliseconds{1});
-    got = bench.port(Side::lan, 1).take();
+    got = bench.port(Side::lan).take();
   }
-  EXPECT_EQ(got, foreign);
-  ASSERT_TRUE(bench.worker(1).tell({Command::Kind::stop, nullptr}));
+  EXPECT_EQ(got, web(1));
+  ASSERT_TRUE(bench.worker().tell({Command::Kind::stop, nullptr}));
   sleeper.join();
-  EXPECT_GT(bench.worker(1).counters().sleeps.get(), 0u);
+  EXPECT_GT(bench.worker().counters().sleeps.get(), 0u);
 }
 
 }  // namespace
