@@ -46,7 +46,8 @@ enum Flag : uint8_t {
   kServerFin = 0x10,   // a FIN of the server is parked behind the greeting, or has passed
   kReported = 0x20,    // an event that ends the flow was sent already
   kSpoke = 0x40,       // some payload of the client passed
-  kClientFin = 0x80,   // a FIN of the client has passed
+  kClientFin = 0x80,   // talking, closing: a FIN of the client has passed
+  kForgiven = 0x80,    // before: it began with an EHLO that PIPECONNECT had invited
 };
 
 struct State32 {

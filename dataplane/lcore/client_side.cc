@@ -61,12 +61,14 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
   do_client_step(f, c, h, e, policy::step(s.state, e, treatment(s.source_class)));
 }
 
+// A client that was once offered PIPECONNECT puts EHLO, and the whole message behind it, where it was told it might.
 policy::Event Pipeline::Impl::client_event(const FrameRef& f, const Column& c, const flow::State32& s) const {
   const Event e = flow::classify_client(s, c.headers);
-  if (e == Event::early && now_ < known_servers_[c.id.server].early_hello_until &&
-      smtp::is_hello(payload(f, c.headers)))
-    return Event::early_hello;
-  return e;
+  if (e != Event::early && e != Event::proof_with_data) return e;
+  const bool begins = c.headers.seq == s.client_first() && now_ < known_servers_[c.id.server].early_hello_until &&
+                      smtp::is_hello(payload(f, c.headers));
+  if (!begins && !s.has(flow::kForgiven)) return e;
+  return e == Event::early ? Event::early_hello : Event::proof_with_hello;
 }
 
 void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
@@ -139,7 +141,7 @@ void Pipeline::Impl::clamp_mss(FrameRef& f, const Column& c) {
 }
 
 // The handshake's ACK: the source is real from here on.
-void Pipeline::Impl::prove(Handle h, const Step&) {
+void Pipeline::Impl::prove(Handle h) {
   flow::State32& s = flows_[h];
   const wire::Address client = flows_.id(h).client;
   s.set(flow::kProven);
@@ -169,8 +171,12 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
   count(st);
   const wire::Headers& hdr = c.headers;
   const State at = flows_[h].state;
-  if (e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_fin) {
-    if (at == State::syn_ack_sent) prove(h, st);
+  const bool proves =
+      e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_hello || e == Event::proof_with_fin;
+  if (proves && at == State::syn_ack_sent) prove(h);
+  if (st.reason == Reason::early_hello) {
+    flows_[h].set(flow::kForgiven);
+    if (st.verdict == Verdict::pass) f.length = wire::trim_payload(f.bytes(), c.headers);
   }
   switch (st.verdict) {
     case Verdict::pass:

@@ -161,6 +161,7 @@ void Pipeline::Impl::enter(Handle h, State next) {
       (was == State::banner_held && next == State::greeted) ||
       ((was == State::due || was == State::waiting) && (next == State::greeted || next == State::banner_held));
   if (!followed && !keeps_banner) drop_payload_refs(s);
+  if (next == State::talking || (next == State::closing && was != State::talking)) s.set(flow::kForgiven, false);
 
   switch (next) {
     case State::due:

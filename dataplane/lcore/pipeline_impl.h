@@ -93,7 +93,7 @@ class Pipeline::Impl {
   void new_flow(FrameRef&, Column&);
   [[nodiscard]] Event client_event(const FrameRef&, const Column&, const flow::State32&) const;
   void do_client_step(FrameRef&, Column&, Handle, Event, const Step&);
-  void prove(Handle, const Step&);
+  void prove(Handle);
   void client_speech(const FrameRef&, const Column&, Handle, smtp::Findings&);
   void early_talk(const FrameRef&, const Column&, Handle, const Step&, State at);
   void edit_syn(FrameRef&, Column&, SourceClass);

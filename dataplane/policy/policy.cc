@@ -6,6 +6,9 @@ namespace {
 constexpr Step pass(State next, Reason reason) noexcept { return {next, Verdict::pass, reason}; }
 constexpr Step drop(State next, Reason reason) noexcept { return {next, Verdict::drop, reason}; }
 
+// Exim's PIPECONNECT: it was promised once, so the early bytes are left to TCP's repetition rather than punished.
+bool forgives(const Treatment& t) noexcept { return !t.observe && t.early_talk == OnEarlyTalk::reset; }
+
 bool holds_syn_ack(const Treatment& t) noexcept { return t.judged && !t.observe && t.syn_ack.max_ms != 0; }
 
 // RFC 5321 4.3.1: a client waits for the greeting. One that does not is an early talker.
@@ -56,6 +59,7 @@ Step on_none(Event e, const Treatment& t) noexcept {
     case Event::syn_other:
     case Event::proof:
     case Event::proof_with_data:
+    case Event::proof_with_hello:
     case Event::proof_with_fin:
     case Event::unproven:
     case Event::unproven_data:
@@ -97,6 +101,11 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
     case Event::proof_with_data:
       if (s != State::syn_ack_sent) return drop(s, Reason::unproven_data);
       return early_talk(t);
+    case Event::proof_with_hello:  // the ACK goes on without its bytes
+      if (s != State::syn_ack_sent) return drop(s, Reason::unproven_data);
+      if (!forgives(t)) return early_talk(t);
+      if (withholds(t)) return {State::waiting, Verdict::pass, Reason::early_hello, t.greeting};
+      return pass(State::due, Reason::early_hello);
     case Event::proof_with_fin:
       if (s != State::syn_ack_sent) return drop(s, Reason::ahead_ack);
       if (withholds(t)) return {State::finished, Verdict::finish, Reason::gave_up};
@@ -136,10 +145,7 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
   const bool holding = s != State::due;
   switch (e) {
     case Event::early: return early_talk(t);
-    case Event::early_hello:
-      // Exim's PIPECONNECT: it was promised once. TCP repeats the bytes after the greeting.
-      if (t.observe || t.early_talk == OnEarlyTalk::count) return early_talk(t);
-      return drop(s, Reason::early_hello);
+    case Event::early_hello: return forgives(t) ? drop(s, Reason::early_hello) : early_talk(t);
     case Event::ahead: return drop(s, Reason::ahead_ack);
     case Event::outside: return drop(s, Reason::outside_window);
     case Event::fin:
@@ -176,6 +182,7 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
     case Event::syn_other:
     case Event::proof:
     case Event::proof_with_data:
+    case Event::proof_with_hello:
     case Event::proof_with_fin:
     case Event::unproven:
     case Event::unproven_data:
@@ -190,8 +197,8 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
 Step on_greeted(Event e, const Treatment& t) noexcept {
   constexpr State s = State::greeted;
   switch (e) {
-    case Event::early:
-    case Event::early_hello: return early_talk(t);
+    case Event::early: return early_talk(t);
+    case Event::early_hello: return forgives(t) ? drop(s, Reason::early_hello) : early_talk(t);
     case Event::speech: return pass(State::talking, Reason::in_dialogue);
     case Event::pipelined: return pipelined(t);
     case Event::ahead: return pass(s, Reason::ahead_ack);         // for the server to refuse
@@ -213,6 +220,7 @@ Step on_greeted(Event e, const Treatment& t) noexcept {
     case Event::syn_other:
     case Event::proof:
     case Event::proof_with_data:
+    case Event::proof_with_hello:
     case Event::proof_with_fin:
     case Event::unproven:
     case Event::unproven_data:
@@ -242,6 +250,7 @@ Step on_talking(Event e, const Treatment& t) noexcept {
     case Event::syn_other:
     case Event::proof:
     case Event::proof_with_data:
+    case Event::proof_with_hello:
     case Event::proof_with_fin:
     case Event::unproven:
     case Event::unproven_data:

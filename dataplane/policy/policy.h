@@ -14,24 +14,25 @@ namespace mire::policy {
 // beyond what was seen.
 enum class Event : uint8_t {
   // from the client
-  syn,              // the first SYN of a flow that has no entry
-  syn_repeated,     // the same ISN again
-  syn_other,        // another ISN on a live entry
-  proof,            // the ACK that completes the handshake exactly, and nothing else
-  proof_with_data,  // the same with payload on it
-  proof_with_fin,   // the same with a FIN and no payload
-  unproven,         // before the proof, a segment that is none; no payload
-  unproven_data,    // before the proof, payload
-  nothing_new,      // ACK, keepalive, window probe, repetition
-  early,            // payload of one who cannot have read the greeting
-  early_hello,      // the same, an EHLO to a server that once offered PIPECONNECT
-  speech,           // payload in turn
-  pipelined,        // payload past a group-ending command whose reply was not acknowledged
-  ahead,            // acknowledges what was never sent
-  outside,          // payload outside the window
-  fin,              // a FIN without payload, at the exact number
-  reset,            // RST at the exact number
-  reset_inexact,    // RST at another number
+  syn,               // the first SYN of a flow that has no entry
+  syn_repeated,      // the same ISN again
+  syn_other,         // another ISN on a live entry
+  proof,             // the ACK that completes the handshake exactly, and nothing else
+  proof_with_data,   // the same with payload on it
+  proof_with_hello,  // the same, the payload being an EHLO to a server that once offered PIPECONNECT
+  proof_with_fin,    // the same with a FIN and no payload
+  unproven,          // before the proof, a segment that is none; no payload
+  unproven_data,     // before the proof, payload
+  nothing_new,       // ACK, keepalive, window probe, repetition
+  early,             // payload of one who cannot have read the greeting
+  early_hello,       // the same, of a flow that began with an EHLO to a server that once offered PIPECONNECT
+  speech,            // payload in turn
+  pipelined,         // payload past a group-ending command whose reply was not acknowledged
+  ahead,             // acknowledges what was never sent
+  outside,           // payload outside the window
+  fin,               // a FIN without payload, at the exact number
+  reset,             // RST at the exact number
+  reset_inexact,     // RST at another number
   // from the server
   syn_ack,              // acknowledges the client's ISN
   syn_ack_repeated,     // the one that we know already

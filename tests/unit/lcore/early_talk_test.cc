@@ -285,6 +285,30 @@ TEST(EarlyTalk, PipeconnectIsHiddenAndItsEarlyHelloIsLeftToRepetition) {
   EXPECT_EQ(gw.counted(Reason::early_talk), 0u);
 }
 
+TEST(EarlyTalk, APipeconnectClientMayPutTheWholeMessageBehindItsEarlyHello) {
+  Gateway gw;
+  gw.settings().early_hello_until[address("198.19.0.25")] = gw.now + seconds{3600};
+  gw.commit();
+  Talk t{gw};
+  const auto g = static_cast<uint32_t>(kGreeting.size());
+  const std::string hello = "EHLO exim\r\nMAIL FROM:<a@b>\r\n", rest = "Received: from root\r\n.\r\n";
+  const auto n = static_cast<uint32_t>(hello.size());
+  t.syn();
+  t.syn_ack();
+  EXPECT_EQ(t.say(0, 0, hello), Fate::forward) << "on the handshake's ACK: it goes on without its bytes";
+  EXPECT_EQ(gw.forwarded.back().h.payload_length, 0u);
+  EXPECT_TRUE(wire::checksums_valid(gw.forwarded.back().frame, gw.forwarded.back().h));
+  EXPECT_EQ(t.from_client(wire::kAck | wire::kFin, n, 0, rest), Fate::drop);
+  EXPECT_EQ(t.say(0, 0, hello), Fate::drop) << "repeated too soon";
+  EXPECT_EQ(t.reply(0, 0, kGreeting), Fate::drop);
+  gw.wait(seconds{6});
+  EXPECT_EQ(t.say(0, 0, hello), Fate::drop) << "repeated while the greeting is on its way";
+  EXPECT_EQ(t.say(0, g, hello), Fate::forward);
+  EXPECT_EQ(t.from_client(wire::kAck | wire::kFin, n, g, rest), Fate::forward);
+  EXPECT_EQ(gw.counted(Reason::early_talk), 0u);
+  EXPECT_EQ(gw.flows(State::closing), 1u);
+}
+
 TEST(EarlyTalk, UnsynchronisedPipeliningIsCountedAndCanBeReset) {
   for (const bool reset : {false, true}) {
     Gateway gw;
