@@ -131,10 +131,11 @@ void print_json(const Seen& seen) {
 }
 
 void print_table(const Seen& seen) {
-  fmt::print("wan {} - lan {}: {}\n", seen.ports.wan, seen.ports.lan,
-             !seen.closed  ? "not closed by bypass"
-             : seen.judged ? "a dataplane judges"
-                           : "bypass carries it, nobody judges");
+  const char* how = "not closed by bypass";
+  if (seen.closed && seen.judged) how = "a dataplane judges TCP/25";
+  if (seen.closed && !seen.judged)
+    how = seen.mode == FailMode::closed ? "nobody judges, TCP/25 is refused" : "nobody judges, everything passes";
+  fmt::print("wan {} - lan {}: {}\n", seen.ports.wan, seen.ports.lan, how);
   if (!seen.closed) {
     if (!seen.reason.empty()) fmt::print("{}\n", seen.reason);
     return;

@@ -162,6 +162,8 @@ Result<bool> prepare_ports(const PortNames& ports) {
   return Error{done.error()};
 }
 
+bool ports_prepared(const PortNames& ports) { return Remembered::read(ports).has_value(); }
+
 Status restore_ports(const PortNames& ports) {
   const auto before = Remembered::read(ports);
   if (!before) return success();

@@ -32,6 +32,9 @@ struct PortFacts {
 // If it fails, what it changed is put back. Settings that somebody changed since are set once more.
 Result<bool> prepare_ports(const PortNames&);
 
+// Has prepare_ports been here, and restore_ports not yet?
+[[nodiscard]] bool ports_prepared(const PortNames&);
+
 // After detach_bypass. Success too if nothing is remembered, and for a port that is gone.
 Status restore_ports(const PortNames&);
 

@@ -1,6 +1,10 @@
 #include "ebpf/wire.h"
 
 #include <fmt/format.h>
+#include <net/if.h>
+
+#include <string>
+#include <vector>
 
 #include "ebpf/bypass.h"
 #include "ebpf/ports.h"
@@ -9,25 +13,23 @@
 namespace mire::ebpf {
 namespace {
 
-Status refuse_foreign_xdp(const PortNames& ports) {
-  for (const auto* port : {&ports.wan, &ports.lan}) {
-    const auto owner = xdp_owner(*port);
-    if (!owner) return Error{owner.error()};
-    if (*owner == XdpOwner::foreign) {
-      return Error{
-          fmt::format("{} is busy: it carries an XDP program that is not ours; stop its owner, or: ip link set {} "
-                      "xdp off",
-                      *port, *port)};
-    }
-  }
-  return success();
+Status refuse_foreign_xdp(const std::string& port) {
+  const auto owner = xdp_owner(port);
+  if (!owner) return Error{owner.error()};
+  if (*owner != XdpOwner::foreign) return success();
+  return Error{
+      fmt::format("{} is busy: it carries an XDP program that is not ours; stop its owner, or: ip link set {} "
+                  "xdp off",
+                  port, port)};
 }
 
 }  // namespace
 
 Result<WireState> close_wire(const PortNames& ports, FailMode mode) {
   if (auto checked = check_ports(ports); !checked) return Error{checked.error()};
-  if (auto free = refuse_foreign_xdp(ports); !free) return Error{free.error()};
+  for (const auto* port : {&ports.wan, &ports.lan}) {
+    if (auto free = refuse_foreign_xdp(*port); !free) return Error{free.error()};
+  }
   const auto prepared = prepare_ports(ports);
   if (!prepared) return Error{prepared.error()};
   auto state = attach_bypass(ports, mode);
@@ -36,9 +38,15 @@ Result<WireState> close_wire(const PortNames& ports, FailMode mode) {
 }
 
 Status open_wire(const PortNames& ports) {
-  if (auto free = refuse_foreign_xdp(ports); !free) return free;
+  // A port that went away since must not keep the other one; a name that was never a port must not open a wire.
+  std::vector<std::string> present;
   for (const auto* port : {&ports.wan, &ports.lan}) {
-    if (auto detached = detach_xdp(*port); !detached) return detached;
+    if (if_nametoindex(port->c_str()) == 0 && ports_prepared(ports)) continue;
+    if (auto free = refuse_foreign_xdp(*port); !free) return free;
+    present.push_back(*port);
+  }
+  for (const auto& port : present) {
+    if (auto detached = detach_xdp(port); !detached) return detached;
   }
   if (auto detached = detach_bypass(ports); !detached) return detached;
   return restore_ports(ports);

@@ -114,6 +114,27 @@ TEST_F(Wire, CarriesTwoTagsOnAFullPacket) {
   EXPECT_TRUE(lan_->hears(full));
 }
 
+TEST_F(Wire, CarriesJumboFramesByTcAndBySteer) {
+  for (const char* side : {"wan", "lan"}) {
+    shell(std::string("ip link set ") + side + " mtu 9000");
+    bed_->in_host(side, "ip link set host mtu 9000");
+  }
+  auto state = close_wire(kPorts, FailMode::open);
+  ASSERT_TRUE(state) << state.error();
+  const Bytes web = frame4({.destination_port = 80, .payload = Bytes(8900)}), smtp = frame6({.payload = Bytes(8900)});
+  EXPECT_TRUE(crosses(web));
+  EXPECT_TRUE(crosses(smtp));
+  const Loaded steer("steer.bpf.o", MIRE_STEER_PROGRAM, *state);
+  attach_steer("wan", steer);
+  attach_steer("lan", steer);
+  const auto before = *state->counts();
+  EXPECT_TRUE(crosses(web));
+  EXPECT_TRUE(crosses(smtp));
+  EXPECT_GT((*state->counts())[MIRE_COUNT_REDIRECTED][0], before[MIRE_COUNT_REDIRECTED][0]) << "inside XDP";
+  state->set_linear_only(true);
+  EXPECT_TRUE(crosses(web)) << "by way of tc";
+}
+
 TEST_F(Wire, LosesNothingWhileSteerComesAndGoes) {
   const auto state = close_wire(kPorts, FailMode::open);
   ASSERT_TRUE(state) << state.error();
@@ -169,6 +190,18 @@ TEST_F(Wire, ComesBackWhenAnInterfaceWasMadeAnew) {
   ASSERT_TRUE(again) << again.error();
   EXPECT_EQ(again->lan_ifindex(), if_nametoindex("lan"));
   ASSERT_TRUE(open_wire(kPorts));
+}
+
+TEST_F(Wire, OpensWithOnePortGoneButNotOnAWrongName) {
+  const auto before = output_of("ip -d -o link show wan; tc qdisc show dev wan");
+  ASSERT_TRUE(close_wire(kPorts, FailMode::open));
+  EXPECT_FALSE(open_wire({"wan", "nope"}));
+  EXPECT_TRUE(crosses(frame4()));
+  shell("ip link del lan");
+  const auto opened = open_wire(kPorts);
+  EXPECT_TRUE(opened) << opened.error();
+  EXPECT_FALSE(bypass_attached("wan"));
+  EXPECT_EQ(output_of("ip -d -o link show wan; tc qdisc show dev wan"), before);
 }
 
 TEST_F(Wire, PutsPortsBackExactly) {
