@@ -146,6 +146,7 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
   switch (e) {
     case Event::early: return early_talk(t);
     case Event::early_hello: return forgives(t) ? drop(s, Reason::early_hello) : early_talk(t);
+    case Event::unproven_data: return drop(s, Reason::unproven_data);
     case Event::ahead: return drop(s, Reason::ahead_ack);
     case Event::outside: return drop(s, Reason::outside_window);
     case Event::fin:
@@ -185,7 +186,6 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
     case Event::proof_with_hello:
     case Event::proof_with_fin:
     case Event::unproven:
-    case Event::unproven_data:
     case Event::nothing_new:
     case Event::syn_ack:
     case Event::syn_ack_repeated:

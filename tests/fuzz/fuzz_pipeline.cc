@@ -88,6 +88,7 @@ class Run {
     if ((mode & 4) != 0) {
       for (auto& t : st.treatments) t.pipelining = policy::OnPipelining::reset;
     }
+    if ((mode & 16) != 0) st.early_hello_until[address("198.19.0.25")] = gw_.now + std::chrono::hours{1};
     gw_.commit();
     for (const char* client : {"198.18.0.1", "198.18.1.1", "198.18.2.1", "198.18.3.1", "198.18.0.2", "2001:db8::1"}) {
       Talk t{gw_};
