@@ -34,10 +34,9 @@ class KeyedHash {
 #ifdef __AES__
     const __m128i k0 = load(&keys_[0]), k1 = load(&keys_[2]), k2 = load(&keys_[4]), k3 = load(&keys_[6]);
     __m128i state = _mm_xor_si128(k0, _mm_set_epi64x(0, static_cast<int64_t>(length)));
-    for (; length > 16; p += 16, length -= 16) state = round(_mm_xor_si128(state, load(p)), k1, k2);
-    uint8_t tail[16] = {};
-    std::memcpy(tail, p, length);
-    state = round(_mm_xor_si128(state, load(tail)), k1, k2);
+    for (; length > 16; p += 16, length -= 16) state = round(_mm_xor_si128(state, words(p, 8, p + 8, 8)), k1, k2);
+    const size_t first = length < 8 ? length : 8;
+    state = round(_mm_xor_si128(state, words(p, first, p + first, length - first)), k1, k2);
     state = round(state, k3, k0);
     return static_cast<uint64_t>(_mm_cvtsi128_si64(state));
 #else
@@ -58,19 +57,41 @@ class KeyedHash {
  private:
 #ifdef __AES__
   static __m128i load(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+  // Word by word: a key was often put together from words a moment ago, and 16 bytes at once would have to wait for the
+  // stores.
+  static __m128i words(const uint8_t* a, size_t n, const uint8_t* b, size_t m) noexcept {
+    return _mm_set_epi64x(static_cast<int64_t>(word(b, m)), static_cast<int64_t>(word(a, n)));
+  }
   static __m128i round(__m128i v, __m128i a, __m128i b) noexcept { return _mm_aesenc_si128(_mm_aesenc_si128(v, a), b); }
 #else
-  static uint64_t word(const uint8_t* p, size_t n) noexcept {
-    uint64_t v = 0;
-    std::memcpy(&v, p, n);
-    return v;
-  }
   static uint64_t mix(uint64_t a, uint64_t b) noexcept {
     __extension__ using Wide = unsigned __int128;
     const auto product = static_cast<Wide>(a ^ 0x9e3779b97f4a7c15ull) * (b | 1);
     return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
   }
 #endif
+  // n bytes (at most 8), zeros behind them; no loop, and for a constant n no branch.
+  static uint64_t word(const uint8_t* p, size_t n) noexcept {
+    if (n == 8) return part<uint64_t>(p);
+    uint64_t v = 0;
+    size_t at = 0;
+    if ((n & 4) != 0) {
+      v = part<uint32_t>(p);
+      at = 4;
+    }
+    if ((n & 2) != 0) {
+      v |= uint64_t{part<uint16_t>(p + at)} << (8 * at);
+      at += 2;
+    }
+    if ((n & 1) != 0) v |= uint64_t{p[at]} << (8 * at);
+    return v;
+  }
+  template <typename T>
+  static T part(const uint8_t* p) noexcept {
+    T v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
   uint64_t keys_[8]{};
 };
 

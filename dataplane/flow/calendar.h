@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "dataplane/base/assert.h"
+#include "dataplane/base/prefetch.h"
 #include "dataplane/base/region.h"
 
 namespace mire::flow {
@@ -45,7 +46,7 @@ class Calendar {
     return true;
   }
 
-  void prefetch(uint64_t deadline_ms) const noexcept { __builtin_prefetch(&heads_[deadline_ms % kSlots], 1); }
+  void prefetch(uint64_t deadline_ms) const noexcept { prefetch_line(&heads_[deadline_ms % kSlots]); }
 
   // Calls due(index) for everything armed for a millisecond up to now_ms, a chunk ahead of it prefetch(index). due()
   // may arm anew, but only ahead of now_ms.

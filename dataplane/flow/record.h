@@ -126,10 +126,11 @@ struct RecordV6 {
 };
 
 static_assert(sizeof(State32) == 32, "four words for what differs, three of them with the ISNs in one half of a line");
-static_assert(sizeof(RecordV4) == 40, "three in 128 bytes: ten million held flows in 640 MB, docs/performance.md");
-static_assert(sizeof(RecordV6) == 52, "two in 128 bytes: at most 96 B a held flow with index and calendar");
+static_assert(sizeof(RecordV4) == 40,
+              "42 bytes a slot with its tag: ten million held flows in 640 MB, docs/performance.md");
+static_assert(sizeof(RecordV6) == 52, "54 bytes a slot: at most 96 B a held flow with index and calendar");
 
-using TableV4 = BucketTable<RecordV4, 3>;
-using TableV6 = BucketTable<RecordV6, 2>;
+using TableV4 = BucketTable<RecordV4>;
+using TableV6 = BucketTable<RecordV6>;
 
 }  // namespace mire::flow

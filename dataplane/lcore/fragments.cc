@@ -38,7 +38,7 @@ struct Entry {
   Key key;
   uint64_t datagram = 0;
 };
-using Table = BucketTable<Entry, 2>;
+using Table = BucketTable<Entry>;
 
 enum class Datagram : uint8_t {
   unknown,  // its first fragment has not come yet

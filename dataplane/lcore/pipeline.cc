@@ -71,7 +71,8 @@ void Pipeline::Impl::process(Burst& burst, Time now) {
   for (size_t i = 0; i < burst.count; ++i) act(burst.frames[i], columns_[i]);
 }
 
-// Fills headers and roles, and asks for the buckets.
+// Fills headers, roles and probes. Nothing is asked for here: a prefetch that misses the TLB holds up whatever waits
+// for a store to be forwarded (keys are put together from parts), and the burst would go one miss at a time.
 void Pipeline::Impl::parse(Burst& burst) {
   for (size_t i = 0; i < burst.count; ++i) {
     const FrameRef& f = burst.frames[i];
@@ -90,12 +91,15 @@ void Pipeline::Impl::parse(Burst& burst) {
             static_cast<uint16_t>(server)};
     if (server == 0) continue;
     c.probe = flows_.probe(c.id);
-    flows_.prefetch(c.probe);
   }
 }
 
-// The buckets have come: asks for the records in them.
+// Asks for the buckets; when they have come, for the records in them.
 void Pipeline::Impl::look_up(const Burst& burst) {
+  for (size_t i = 0; i < burst.count; ++i) {
+    const Column& c = columns_[i];
+    if (c.role != Role::none && c.id.server != 0) flows_.prefetch(c.probe);
+  }
   for (size_t i = 0; i < burst.count; ++i) {
     const Column& c = columns_[i];
     if (c.role != Role::none && c.id.server != 0) flows_.prefetch_record(c.probe);

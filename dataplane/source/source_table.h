@@ -51,7 +51,7 @@ class SourceTable {
   [[nodiscard]] uint32_t size() const noexcept { return table_.size(); }
 
  private:
-  using Table = BucketTable<SourceRecord, 3>;
+  using Table = BucketTable<SourceRecord>;
   [[nodiscard]] static bool forgettable(const SourceRecord& r, Time now) noexcept;
 
   Table table_;

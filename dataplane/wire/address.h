@@ -17,16 +17,14 @@ namespace mire::wire {
 struct Address {
   std::array<uint8_t, 16> bytes{};  // network byte order
 
-  static Address v4(be32 a) noexcept {
-    Address r;
-    r.bytes[10] = r.bytes[11] = 0xff;
-    std::memcpy(&r.bytes[12], &a.raw, 4);
-    return r;
-  }
+  static Address v4(be32 a) noexcept { return v4_at(reinterpret_cast<const uint8_t*>(&a.raw)); }
+  // Two whole words: whoever compares or hashes the address a moment later would wait for smaller stores.
   static Address v4_at(const uint8_t* p) noexcept {
+    uint32_t raw;
+    std::memcpy(&raw, p, 4);
+    const std::array<uint64_t, 2> words = {0, uint64_t{0xffff} << 16 | uint64_t{raw} << 32};
     Address r;
-    r.bytes[10] = r.bytes[11] = 0xff;
-    std::memcpy(&r.bytes[12], p, 4);
+    std::memcpy(r.bytes.data(), words.data(), 16);
     return r;
   }
   static Address v6_at(const uint8_t* p) noexcept {
