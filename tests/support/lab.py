@@ -32,7 +32,7 @@ class Lab:
         self.facts = json.loads(subprocess.run([TOOLS / "lab", "status", "--name", name, "--json"], capture_output=True, text=True,
                                                check=True).stdout)
         self.folder = pathlib.Path(self.facts["folder"])
-        self._next = {kind: itertools.count(1) for kind in self.facts["clients"]}
+        self._next = {(kind, family): itertools.count(1) for kind in self.facts["clients"] for family in (4, 6)}
         self._servers = itertools.cycle(range(self.facts["spare_servers"][0], self.facts["spare_servers"][1] + 1))
         self._strangers = itertools.count(1)
 
@@ -64,7 +64,7 @@ class Lab:
 
     def client(self, kind="unknown", family=4):
         what = self.facts["clients"][kind]
-        number = next(self._next[kind])
+        number = next(self._next[kind, family])
         if number > what["count"]:
             raise RuntimeError(f"the lab has no {kind} client left: raise its count in tools/lab")
         return f"198.18.{what['third']}.{number}" if family == 4 else f"2001:db8:{what['third']}:{number}::1"
