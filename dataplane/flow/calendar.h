@@ -46,7 +46,8 @@ class Calendar {
     return true;
   }
 
-  void prefetch(uint64_t deadline_ms) const noexcept { prefetch_line(&heads_[deadline_ms % kSlots]); }
+  // Asks for the chunk that arm() will write to, if nothing is armed for this millisecond before.
+  void prefetch(uint64_t deadline_ms) const noexcept { prefetch_line(&chunks_[heads_[deadline_ms % kSlots]]); }
 
   // Calls due(index) for everything armed for a millisecond up to now_ms, a chunk ahead of it prefetch(index). due()
   // may arm anew, but only ahead of now_ms.
@@ -62,7 +63,10 @@ class Calendar {
       while (chunk != 0) {
         Chunk& c = chunks_[chunk];
         const uint32_t next = c.next;
-        if (next != 0) touch(next, prefetch);
+        if (next != 0) {
+          touch(next, prefetch);
+          prefetch_line(&chunks_[chunks_[next].next]);
+        }
         for (uint32_t i = 0; i < c.count; ++i) due(c.index[i], now_ms_);
         armed_ -= c.count;
         give(chunk);

@@ -50,6 +50,12 @@ class FlowTable {
     return mark(v4_.find(key_v4(id), p.probe), 0);
   }
 
+  // Is this, still, the place of that flow? (What is empty has server 0, which no flow has.)
+  [[nodiscard]] bool is(Handle h, const FlowId& id) const noexcept {
+    return is_v6(h) ? !id.client.is_v4() && v6_[index(h)].key == key_v6(id)
+                    : id.client.is_v4() && v4_[index(h)].key == key_v4(id);
+  }
+
   // kNoFlow: no room where it may live.
   [[nodiscard]] Handle insert(const FlowId& id, const Probe& p) noexcept {
     if (p.v6) return mark(v6_.insert(key_v6(id), six(p)), kV6);

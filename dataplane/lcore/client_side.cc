@@ -11,9 +11,10 @@ namespace {
 bool is_syn(const wire::Headers& h) noexcept { return (h.flags & (wire::kSyn | wire::kAck)) == wire::kSyn; }
 
 // What a wrong checksum must not be able to do. Frames whose fate does not depend on them are not summed up.
-bool changes_state(policy::State s, policy::Event e) noexcept {
+bool changes_state(policy::State s, policy::Event e, const wire::Headers& h) noexcept {
   using policy::Event;
   using policy::State;
+  if (e == Event::nothing_new && (h.flags & wire::kFin) == 0) return false;
   switch (s) {
     case State::tombstone:
     case State::finished:
@@ -35,7 +36,7 @@ bool changes_state(policy::State s, policy::Event e) noexcept {
 }  // namespace
 
 void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
-  const Handle h = c.id.server == 0 ? flow::kNoFlow : flows_.find(c.id, c.probe);
+  const Handle h = flow_of(c);
   if (h == flow::kNoFlow) {
     if (is_syn(c.headers)) {
       new_flow(f, c);
@@ -47,7 +48,7 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
   obey_epoch(h);
   flow::State32& s = flows_[h];
   Event e = client_event(f, c, s);
-  if (changes_state(s.state, e) && !wire::checksums_valid(f.bytes(), c.headers)) {
+  if (changes_state(s.state, e, c.headers) && !wire::checksums_valid(f.bytes(), c.headers)) {
     count(Reason::bad_checksum);  // the server will drop it
     return;
   }

@@ -204,14 +204,23 @@ void Pipeline::Impl::enter(Handle h, State next) {
   if (!flow::hold_runs(next)) s.set_seen_second(now_second());
 }
 
+uint32_t Pipeline::Impl::hold_of(policy::HoldRange range, uint32_t lot) noexcept {
+  const uint64_t width = range.max_ms - range.min_ms + 1u;
+  const auto drawn = static_cast<uint32_t>(range.min_ms + ((lot * width) >> 32));
+  return drawn == 0 ? 1 : drawn;
+}
+
+// Never early: the millisecond in which the hold is over.
+uint64_t Pipeline::Impl::deadline_after(uint32_t hold_ms) const noexcept {
+  return to_ms(now_ + milliseconds{hold_ms} + (milliseconds{1} - Duration{1}));
+}
+
 void Pipeline::Impl::begin_hold(Handle h, policy::HoldRange range) {
   MIRE_ASSERT(range.min_ms <= range.max_ms && range.max_ms <= policy::kHoldCapMs && range.max_ms != 0);
   flow::State32& s = flows_[h];
   MIRE_ASSERT(flow::hold_runs(s.state));
-  const uint64_t width = range.max_ms - range.min_ms + 1u;
-  auto drawn = static_cast<uint32_t>(range.min_ms + (((chance_() >> 32) * width) >> 32));
-  if (drawn == 0) drawn = 1;
-  const uint64_t deadline = to_ms(now_ + milliseconds{drawn} + (milliseconds{1} - Duration{1}));  // never early
+  const uint32_t drawn = hold_of(range, lots_.draw());
+  const uint64_t deadline = deadline_after(drawn);
   s.hold_ms = static_cast<uint16_t>(drawn);
   s.set_due_ms(deadline);
   if (calendar_.arm(h, deadline)) return;

@@ -1,7 +1,9 @@
 #include "dataplane/lcore/pipeline.h"
 
 #include <algorithm>
+#include <new>
 
+#include "dataplane/base/prefetch.h"
 #include "dataplane/lcore/pipeline_impl.h"
 
 namespace mire::lcore {
@@ -24,7 +26,7 @@ Pipeline::Impl::Impl(const PipelineOptions& options, Transmitter& out, EventSink
     : options_(options),
       out_(out),
       events_(events),
-      chance_(options.seed),
+      lots_(options.seed),
       flows_(options.sizes.flows_v4, options.sizes.flows_v6, (options.sizes.flows_v4 + options.sizes.flows_v6) / 8,
              options.seed ^ 0x666c6f77),
       calendar_(options.sizes.flows_v4 + options.sizes.flows_v6),
@@ -74,6 +76,7 @@ void Pipeline::Impl::process(Burst& burst, Time now) {
 // Fills headers, roles and probes. Nothing is asked for here: a prefetch that misses the TLB holds up whatever waits
 // for a store to be forwarded (keys are put together from parts), and the burst would go one miss at a time.
 void Pipeline::Impl::parse(Burst& burst) {
+  for (size_t i = 0; i < burst.count; ++i) prefetch_line(burst.frames[i].data);
   for (size_t i = 0; i < burst.count; ++i) {
     const FrameRef& f = burst.frames[i];
     Column& c = columns_[i];
@@ -81,9 +84,11 @@ void Pipeline::Impl::parse(Burst& burst) {
     ++counters_.frames_in[side];
     counters_.bytes_in[side] += f.length;
 
-    c.headers = wire::parse(f.bytes());
-    const wire::Headers& h = c.headers;
+    // In its place: a copy would wait for each of the small stores that make it.
+    const wire::Headers& h = *::new (&c.headers) wire::Headers(wire::parse(f.bytes()));
     c.role = role_of(h, f.from);
+    c.handle = flow::kNoFlow;
+    c.asks_source = false;
     if (c.role == Role::none) continue;
     const bool client = c.role == Role::client;
     const uint32_t server = endpoints_.find({client ? h.destination : h.source, h.vlan.value});
@@ -94,7 +99,8 @@ void Pipeline::Impl::parse(Burst& burst) {
   }
 }
 
-// Asks for the buckets; when they have come, for the records in them.
+// Asks for the buckets; when they have come, for the records in them; and when those have come, for what their next
+// step will touch: the source, and the calendar's page.
 void Pipeline::Impl::look_up(const Burst& burst) {
   for (size_t i = 0; i < burst.count; ++i) {
     const Column& c = columns_[i];
@@ -104,6 +110,38 @@ void Pipeline::Impl::look_up(const Burst& burst) {
     const Column& c = columns_[i];
     if (c.role != Role::none && c.id.server != 0) flows_.prefetch_record(c.probe);
   }
+  unsigned holds = 0;
+  for (size_t i = 0; i < burst.count; ++i) {
+    Column& c = columns_[i];
+    if (c.role != Role::none && c.id.server != 0) foresee(c, holds);
+  }
+  for (size_t i = 0; i < burst.count; ++i)
+    if (columns_[i].asks_source) sources_.prefetch(columns_[i].source);
+  for (size_t i = 0; i < burst.count; ++i)
+    if (columns_[i].asks_source) sources_.prefetch_record(columns_[i].source);
+}
+
+// A guess, and only worth a cache miss: a frame of the same burst may change everything.
+void Pipeline::Impl::foresee(Column& c, unsigned& holds) {
+  c.handle = flows_.find(c.id, c.probe);
+  const uint8_t flags = c.headers.flags;
+  const bool client = c.role == Role::client, fresh = c.handle == flow::kNoFlow;
+  const bool proves = client && !fresh && flows_[c.handle].state == State::syn_ack_sent && (flags & wire::kSyn) == 0;
+  const bool begins = client && fresh && (flags & wire::kSyn) != 0;
+  const bool ends = !fresh && (flags & wire::kRst) != 0;
+  if (!proves && !begins && !ends) return;
+  c.asks_source = true;
+  c.source = sources_.probe(c.id.client);
+  if (!proves) return;
+  const policy::Treatment& t = treatment(flows_[c.handle].source_class);
+  if (policy::withholds(t)) calendar_.prefetch(deadline_after(hold_of(t.greeting, lots_.peek(holds++))));
+}
+
+// The flow of a frame, if its look-up still holds good.
+flow::Handle Pipeline::Impl::flow_of(const Column& c) const {
+  if (c.id.server == 0) return flow::kNoFlow;
+  if (c.handle != flow::kNoFlow && flows_.is(c.handle, c.id)) return c.handle;
+  return flows_.find(c.id, c.probe);
 }
 
 void Pipeline::Impl::act(FrameRef& f, Column& c) {

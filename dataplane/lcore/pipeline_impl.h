@@ -6,6 +6,7 @@
 #pragma once
 
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "dataplane/base/interner.h"
@@ -53,6 +54,28 @@ struct Column {
   flow::FlowId id;  // valid if the role is not none and the endpoint is known
   flow::FlowTable::Probe probe;
   Role role = Role::none;
+  bool asks_source = false;
+  flow::Handle handle = flow::kNoFlow;  // as it was when the burst was looked up
+  source::SourceTable::Probe source;    // valid if asks_source
+};
+
+// Chance drawn ahead: a burst can see where its holds will end, and ask for the calendar's lines before it gets there.
+class Lots {
+ public:
+  explicit Lots(uint64_t seed) : chance_(seed) {
+    for (auto& lot : ahead_) lot = static_cast<uint32_t>(chance_() >> 32);
+  }
+  [[nodiscard]] uint32_t draw() noexcept {
+    uint32_t& place = ahead_[at_++ % ahead_.size()];
+    return std::exchange(place, static_cast<uint32_t>(chance_() >> 32));
+  }
+  // What the draw after the next n will give, n < kBurst.
+  [[nodiscard]] uint32_t peek(unsigned n) const noexcept { return ahead_[(at_ + n) % ahead_.size()]; }
+
+ private:
+  std::mt19937_64 chance_;
+  std::array<uint32_t, kBurst> ahead_{};
+  unsigned at_ = 0;
 };
 
 class Pipeline::Impl {
@@ -86,6 +109,8 @@ class Pipeline::Impl {
   [[nodiscard]] ServerFacts facts_of(const wire::Address& server) const;
   void parse(Burst&);
   void look_up(const Burst&);
+  void foresee(Column&, unsigned& holds);
+  [[nodiscard]] Handle flow_of(const Column&) const;
   void act(FrameRef&, Column&);
 
   // client_side.cc
@@ -120,6 +145,8 @@ class Pipeline::Impl {
   void begin_dialogue(flow::State32&);
   [[nodiscard]] DialogueRecord* dialogue_of(const flow::State32&);
   void begin_hold(Handle, policy::HoldRange);
+  [[nodiscard]] static uint32_t hold_of(policy::HoldRange, uint32_t lot) noexcept;
+  [[nodiscard]] uint64_t deadline_after(uint32_t hold_ms) const noexcept;
   void end_report(Handle);
   void saw_fin(Handle, flow::Flag whose);
   [[nodiscard]] uint32_t ran_ms(const flow::State32&) const;
@@ -172,7 +199,7 @@ class Pipeline::Impl {
   const source::Settings* settings_ = nullptr;
   policy::Treatments treatments_{};  // with `observe` of the whole box folded in
   Counters counters_;
-  std::mt19937_64 chance_;
+  Lots lots_;
 
   flow::FlowTable flows_;
   flow::Calendar calendar_;

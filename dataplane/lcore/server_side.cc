@@ -15,6 +15,7 @@ bool is_syn_ack(const wire::Headers& h) noexcept {
 bool changes_state(policy::State s, policy::Event e) noexcept {
   using policy::Event;
   using policy::State;
+  if (e == Event::server_nothing_new) return false;
   if (s == State::tombstone || s == State::finished) return e == Event::syn_ack_other;
   if (s == State::talking || s == State::closing || s == State::joined)
     return e == Event::server_reset || e == Event::server_fin || e == Event::syn_ack_other;
@@ -24,7 +25,7 @@ bool changes_state(policy::State s, policy::Event e) noexcept {
 }  // namespace
 
 void Pipeline::Impl::on_server(FrameRef& f, Column& c) {
-  const Handle h = c.id.server == 0 ? flow::kNoFlow : flows_.find(c.id, c.probe);
+  const Handle h = flow_of(c);
   if (h == flow::kNoFlow) {
     adopt(f, c);
     return;

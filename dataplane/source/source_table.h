@@ -28,6 +28,14 @@ class SourceTable {
  public:
   SourceTable(uint32_t capacity, uint64_t seed) : table_(capacity, seed) {}
 
+  using Probe = BucketTable<SourceRecord>::Probe;
+  // For bursts, as in bucket_table.h: where a client's source lives, its tags, its record.
+  [[nodiscard]] Probe probe(const wire::Address& client) const noexcept {
+    return table_.probe(wire::source_of(client));
+  }
+  void prefetch(const Probe& p) const noexcept { table_.prefetch(p); }
+  void prefetch_record(const Probe& p) const noexcept { table_.prefetch_record(p); }
+
   [[nodiscard]] const SourceRecord* find(const wire::Address& client) const noexcept;
 
   // A flow of the client is proven. False: no room; the flow goes on without limits or penalties.
