@@ -53,8 +53,11 @@ class Calendar {
   // may arm anew, but only ahead of now_ms.
   template <typename Due, typename Prefetch>
   void expire(uint64_t now_ms, Due&& due, Prefetch&& prefetch) {
-    if (armed_ == 0 && now_ms > now_ms_) now_ms_ = now_ms;  // nothing lies between
     while (now_ms_ < now_ms) {
+      if (armed_ == 0) {
+        now_ms_ = now_ms;  // nothing lies between
+        return;
+      }
       ++now_ms_;
       uint32_t chunk = heads_[now_ms_ % kSlots];
       if (chunk == 0) continue;

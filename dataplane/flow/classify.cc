@@ -25,7 +25,9 @@ Event before_greeting(const State32& f, const Numbers& n) noexcept {
     if (n.fin && n.seq == first) return Event::fin;
     return Event::nothing_new;
   }
-  const uint32_t window = f.window() == 0 ? 1 : f.window();
+  // While a greeting is parked the window is the scaled one of its repeats; the first is never larger than 64 KB (RFC
+  // 7323 2.2).
+  const uint32_t window = f.state == State::banner_held ? 65535u : f.window() == 0 ? 1u : f.window();
   if (n.seq - first >= static_cast<int32_t>(window) || n.ack < f.server_first()) return Event::outside;
   return Event::early;
 }
@@ -47,7 +49,13 @@ Event after_greeting(const State32& f, const Numbers& n) noexcept {
 }
 
 Event in_dialogue(const State32& f, const Numbers& n) noexcept {
-  if (n.fin) return Event::fin;
+  // Neither believed nor followed: what the server has not sent, or what lies beyond any window.
+  constexpr int32_t kFar = 1 << 30;  // the largest window (RFC 7323 2.3)
+  if (n.ack > f.server_next()) return Event::ahead;
+  if (f.server_next() - n.ack >= kFar) return Event::outside;
+  const int32_t beyond = n.seq - f.client_next();
+  if (beyond >= kFar || beyond <= -kFar) return Event::outside;
+  if (n.fin && beyond <= 0) return Event::fin;
   return n.payload != 0 && n.end > f.client_next() ? Event::speech : Event::nothing_new;
 }
 
@@ -97,8 +105,34 @@ Event classify_client(const State32& f, const wire::Headers& h) noexcept {
   return n.fin ? Event::fin : Event::nothing_new;
 }
 
+namespace {
+
+// A RST of the server ends what we keep only at a number that one of the two would obey; a provoked one (RFC
+// 9293 3.10.7.2: it repeats whatever was acknowledged to it) does not.
+bool server_reset_counts(const State32& f, const wire::Headers& h, SeqNo expected) noexcept {
+  switch (f.state) {
+    case State::syn_seen: return (h.flags & wire::kAck) != 0 && h.ack == f.client_first();
+    case State::syn_ack_held:
+    case State::syn_ack_sent:
+    case State::waiting:
+    case State::banner_held:
+    case State::due: return h.seq == f.server_first() || h.seq == expected;
+    case State::greeted: return h.seq >= f.server_first() && h.seq <= f.server_next();
+    case State::none:
+    case State::talking:
+    case State::closing:
+    case State::finished:
+    case State::tombstone:
+    case State::joined: break;
+  }
+  return true;
+}
+
+}  // namespace
+
 Event classify_server(const State32& f, const wire::Headers& h, SeqNo expected) noexcept {
-  if ((h.flags & wire::kRst) != 0) return Event::server_reset;
+  if ((h.flags & wire::kRst) != 0)
+    return server_reset_counts(f, h, expected) ? Event::server_reset : Event::server_nothing_new;
   if ((h.flags & wire::kSyn) != 0) {
     if ((h.flags & wire::kAck) == 0) return Event::server_nothing_new;
     if (h.ack != f.client_first()) return Event::syn_ack_other;
@@ -113,7 +147,7 @@ Event classify_server(const State32& f, const wire::Headers& h, SeqNo expected) 
     const SeqNo end = h.seq + h.payload_length;
     if (end <= expected) return Event::server_repeat;
     if (h.seq <= expected) return Event::greeting_part;
-    return Event::server_data;
+    return f.state == State::greeted && f.has(kEndKnown) ? Event::server_data : Event::greeting_gap;
   }
   if ((h.flags & wire::kFin) != 0) return Event::server_fin;  // with or without payload
   return h.payload_length != 0 ? Event::server_data : Event::server_nothing_new;

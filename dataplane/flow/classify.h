@@ -14,9 +14,9 @@ namespace mire::flow {
 // For a segment of the client. Never returns early_hello or pipelined: those need bytes.
 [[nodiscard]] policy::Event classify_client(const State32&, const wire::Headers&) noexcept;
 
-// For a segment of the server. Greeting bytes come back as server_data or server_repeat in the states that read a
-// greeting (waiting, banner_held, due, greeted); `expected` is the first byte of it that we have not seen. In-order new
-// bytes are reported as greeting_part: the caller scans them.
+// For a segment of the server. `expected` is the first byte of the greeting that we have not seen. In the states that
+// read a greeting (waiting, banner_held, due, greeted) new bytes in order come back as greeting_part, and the caller
+// scans them; bytes behind a gap as greeting_gap, or as server_data once the greeting's end is known.
 [[nodiscard]] policy::Event classify_server(const State32&, const wire::Headers&, wire::SeqNo expected) noexcept;
 
 }  // namespace mire::flow

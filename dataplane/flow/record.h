@@ -13,7 +13,7 @@
 
 namespace mire::flow {
 
-// Server address and VLAN stack are one small number (lcore/endpoints): port 25 and TCP are implied.
+// Server address and VLAN stack are one small number (Endpoint in lcore/): port 25 and TCP are implied.
 struct KeyV4 {
   uint32_t client = 0;  // as on the wire
   uint16_t port = 0;    // client's
@@ -87,7 +87,7 @@ struct State32 {
   [[nodiscard]] wire::SeqNo client_next() const noexcept { return {word_b}; }
   void set_client_next(wire::SeqNo n) noexcept { word_b = n.value; }
 
-  // tombstone, finished: second (of our clock) of the last answer.
+  // tombstone: second (of our clock) of the last answer. finished keeps the timestamps.
   [[nodiscard]] uint32_t answered_second() const noexcept { return word_a; }
   void set_answered_second(uint32_t s) noexcept { word_a = s; }
 

@@ -10,6 +10,12 @@ namespace {
 
 bool is_syn(const wire::Headers& h) noexcept { return (h.flags & (wire::kSyn | wire::kAck)) == wire::kSyn; }
 
+// Where a SYN asks for a connection beside or after the one that the entry is about.
+bool begins_anew(policy::State s) noexcept {
+  using policy::State;
+  return s != State::syn_seen && s != State::syn_ack_held && s != State::syn_ack_sent;
+}
+
 // What a wrong checksum must not be able to do. Frames whose fate does not depend on them are not summed up.
 bool changes_state(policy::State s, policy::Event e, const wire::Headers& h) noexcept {
   using policy::Event;
@@ -20,7 +26,7 @@ bool changes_state(policy::State s, policy::Event e, const wire::Headers& h) noe
     case State::finished:
     case State::joined: return false;
     case State::talking:
-    case State::closing: return e == Event::reset || e == Event::fin;
+    case State::closing: return e == Event::reset || e == Event::fin || e == Event::speech;
     case State::none:
     case State::syn_seen:
     case State::syn_ack_held:
@@ -52,6 +58,10 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
     count(Reason::bad_checksum);  // the server will drop it
     return;
   }
+  if (is_syn(c.headers) && begins_anew(s.state)) {
+    const SourceClass now_class = class_of(c.headers.source);
+    if (!admit(f, c, now_class, policy::step(State::none, Event::syn, treatment(now_class)))) return;
+  }
   if (!flow::hold_runs(s.state)) s.set_seen_second(now_second());
 
   smtp::Findings findings;
@@ -72,6 +82,28 @@ policy::Event Pipeline::Impl::client_event(const FrameRef& f, const Column& c, c
   return e == Event::early ? Event::early_hello : Event::proof_with_hello;
 }
 
+// May a SYN of this source go on? The one gate for a first SYN and for one that would begin an old entry anew.
+bool Pipeline::Impl::admit(FrameRef& f, const Column& c, SourceClass source_class, const Step& st) {
+  const wire::Headers& h = c.headers;
+  if (st.verdict == Verdict::drop || st.verdict == Verdict::reset) {
+    count(st);
+    f.fate = Fate::drop;
+    if (st.verdict == Verdict::reset) refuse_syn(f, h);
+    return false;
+  }
+  const policy::Treatment& t = treatment(source_class);
+  if (t.concurrent == 0 && t.per_minute == 0) return true;
+  const auto* r = sources_.find(h.source);
+  if (r == nullptr) return true;
+  const bool crowd = t.concurrent != 0 && r->live >= t.concurrent;
+  const bool rush = t.per_minute != 0 && source::SourceTable::opened_this_minute(*r, now_) >= t.per_minute;
+  if (!crowd && !rush) return true;
+  count(crowd ? Reason::concurrent_limit : Reason::rate_limit);
+  if (t.observe) return true;
+  f.fate = Fate::drop;
+  return false;
+}
+
 void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
   const wire::Headers& h = c.headers;
   if (!wire::checksums_valid(f.bytes(), h)) {
@@ -79,29 +111,12 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
     return;
   }
   const SourceClass source_class = class_of(h.source);
-  const policy::Treatment& t = treatment(source_class);
-  const Step st = policy::step(State::none, Event::syn, t);
+  const Step st = policy::step(State::none, Event::syn, treatment(source_class));
+  if (!admit(f, c, source_class, st)) return;
   count(st);
-  if (st.verdict == Verdict::drop || st.verdict == Verdict::reset) {
-    f.fate = Fate::drop;
-    if (st.verdict == Verdict::reset) refuse_syn(f, h);
-    return;
-  }
   if (st.next == State::none) return;
 
   edit_syn(f, c, source_class);
-  if (t.concurrent != 0 || t.per_minute != 0) {
-    if (const auto* r = sources_.find(h.source); r != nullptr) {
-      const bool crowd = t.concurrent != 0 && r->live >= t.concurrent;
-      const bool rush = t.per_minute != 0 && source::SourceTable::opened_this_minute(*r, now_) >= t.per_minute;
-      if (crowd || rush) {
-        count(crowd ? Reason::concurrent_limit : Reason::rate_limit);
-        if (!t.observe) f.fate = Fate::drop;
-        if (!t.observe) return;
-      }
-    }
-  }
-
   if (c.id.server == 0) {
     c.id.server = static_cast<uint16_t>(endpoint_for(h.destination, h.vlan, false));
     if (c.id.server == 0) return;  // the server's answer will tell that there is one
@@ -233,6 +248,7 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
     case Verdict::drop:
       f.fate = Fate::drop;
       if (at == State::tombstone) answer_tombstone(h, hdr, true);
+      if (e == Event::reset && at != State::finished) reset_server(h, flows_[h].client_first());
       enter(h, st.next);
       return;
     case Verdict::hold:
@@ -241,7 +257,10 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
       return;
   }
   // A FIN has passed and now a RST: nobody waits for more, whatever its number.
-  if (at == State::closing && e == Event::reset_inexact) end_report(h);
+  if (at == State::closing && e == Event::reset_inexact) {
+    end_report(h);
+    leave_sources(h);
+  }
   if ((hdr.flags & wire::kFin) != 0) {
     if (flows_.used(h) && flows_[h].state == State::talking) enter(h, State::closing);
     saw_fin(h, flow::kClientFin);
@@ -249,7 +268,8 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
   // What went on to the server moves its expectation (only forward, only in a dialogue that we follow).
   if (!flows_.used(h)) return;
   flow::State32& s = flows_[h];
-  if (s.state == State::talking && hdr.payload_length != 0) {
+  const bool followed = e == Event::speech || e == Event::pipelined || e == Event::early;
+  if (s.state == State::talking && followed && hdr.payload_length != 0) {
     const SeqNo end = hdr.seq + hdr.payload_length;
     if (end > s.client_next()) s.set_client_next(end);
   }

@@ -7,11 +7,11 @@ namespace mire::lcore {
 using wire::SeqNo;
 
 // The class that counts now: the operator's list, and above it a running penalty.
-policy::SourceClass Pipeline::Impl::class_of(const wire::Address& client) const {
+policy::SourceClass Pipeline::Impl::class_at(const wire::Address& client, Time now) const {
   const SourceClass listed = settings_->classes.find(client).value_or(SourceClass::unknown);
   if (listed != SourceClass::known && listed != SourceClass::unknown) return listed;
   const auto* r = sources_.find(client);
-  return r != nullptr && source::SourceTable::penalised(*r, now_) ? SourceClass::suspect : listed;
+  return r != nullptr && source::SourceTable::penalised(*r, now) ? SourceClass::suspect : listed;
 }
 
 // The number of a protected server, made when it is named in the configuration or has answered; 0: unknown, or no room.
@@ -19,7 +19,8 @@ uint32_t Pipeline::Impl::endpoint_for(const wire::Address& server, wire::VlanSta
   const Endpoint e{server, vlan.value};
   if (const uint32_t id = endpoints_.find(e); id != 0) return id;
   // With no list every lan address is protected: a SYN to nowhere must not take a place, so the answer makes it.
-  if (settings_->protect.empty() && !answered) return 0;
+  // Nor may one to a configured address on VLANs that nobody uses take more than half of them.
+  if (!answered && (settings_->protect.empty() || endpoints_.size() >= endpoints_.capacity() / 2)) return 0;
   const uint32_t id = endpoints_.acquire(e);  // never released: there are as many as there are servers
   if (id == 0) {
     count(Reason::server_table_full);
@@ -241,7 +242,9 @@ void Pipeline::Impl::saw_fin(Handle h, flow::Flag whose) {
   flow::State32& s = flows_[h];
   if (s.state != State::closing) return;
   s.set(whose);
-  if (s.has(flow::kServerFin) && s.has(flow::kClientFin)) end_report(h);
+  if (!s.has(flow::kServerFin) || !s.has(flow::kClientFin)) return;
+  end_report(h);
+  leave_sources(h);  // over, though the entry stays for the last repetitions
 }
 
 // Frames went past us since the flow began, and it is not yet talking: whatever we believe of it may be wrong.
@@ -328,18 +331,16 @@ void Pipeline::Impl::end_report(Handle h) {
 
 std::optional<SourceView> Pipeline::Impl::find_source(const wire::Address& client, Time now) const {
   if (settings_ == nullptr) return std::nullopt;
-  const SourceClass listed = settings_->classes.find(client).value_or(SourceClass::unknown);
-  SourceView v;
-  v.source_class = listed;
   const auto* r = sources_.find(client);
-  if (r == nullptr) return settings_->classes.find(client) ? std::optional{v} : std::nullopt;
-  const bool penalised = source::SourceTable::penalised(*r, now);
-  if (penalised && (listed == SourceClass::known || listed == SourceClass::unknown))
-    v.source_class = SourceClass::suspect;
+  if (r == nullptr && !settings_->classes.find(client)) return std::nullopt;
+  SourceView v;
+  v.source_class = class_at(client, now);
+  if (r == nullptr) return v;
   v.live_flows = r->live;
   v.opened_this_minute = source::SourceTable::opened_this_minute(*r, now);
   v.offences = r->offences;
-  if (penalised) v.penalty_left = seconds{r->penalty_until - source::SourceTable::second(now)};
+  if (source::SourceTable::penalised(*r, now))
+    v.penalty_left = seconds{r->penalty_until - source::SourceTable::second(now)};
   return v;
 }
 

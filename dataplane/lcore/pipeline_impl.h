@@ -115,6 +115,7 @@ class Pipeline::Impl {
 
   // client_side.cc
   void on_client(FrameRef&, Column&);
+  [[nodiscard]] bool admit(FrameRef&, const Column&, SourceClass, const Step&);
   void new_flow(FrameRef&, Column&);
   [[nodiscard]] Event client_event(const FrameRef&, const Column&, const flow::State32&) const;
   void do_client_step(FrameRef&, Column&, Handle, Event, const Step&);
@@ -152,7 +153,8 @@ class Pipeline::Impl {
   [[nodiscard]] uint32_t ran_ms(const flow::State32&) const;
   void leave_sources(Handle);
   void obey_epoch(Handle);
-  [[nodiscard]] SourceClass class_of(const wire::Address& client) const;
+  [[nodiscard]] SourceClass class_of(const wire::Address& client) const { return class_at(client, now_); }
+  [[nodiscard]] SourceClass class_at(const wire::Address& client, Time now) const;
   [[nodiscard]] uint32_t path_of(const FrameRef&, const wire::Headers&, bool from_server);
   void see_server_path(const FrameRef&, const wire::Headers&, flow::State32&);
   [[nodiscard]] uint32_t endpoint_for(const wire::Address& server, wire::VlanStack, bool answered);
@@ -218,7 +220,7 @@ class Pipeline::Impl {
   bool stopping_ = false;
   uint8_t epoch_ = 0;
   uint64_t swept_ms_ = 0;
-  uint64_t reply_tokens_ms_ = 0;  // bound on replies to unproven sources
+  uint64_t reply_second_ = 0;  // bound on replies to unproven sources
   uint32_t reply_tokens_ = 0;
 };
 

@@ -88,8 +88,8 @@ void Pipeline::Impl::reset_both(Handle h, State at, const wire::Headers& hdr) {
 // To a client in SYN_SENT: RST and ACK, acknowledging its SYN (RFC 9293 3.10.7.3). Not proven to be its sender:
 // bounded.
 void Pipeline::Impl::refuse_syn(const FrameRef& f, const wire::Headers& h) {
-  if (now_ms() / 1000 != reply_tokens_ms_) {
-    reply_tokens_ms_ = now_ms() / 1000;
+  if (now_ms() / 1000 != reply_second_) {
+    reply_second_ = now_ms() / 1000;
     reply_tokens_ = options_.replies_per_second;
   }
   wire::Segment seg;

@@ -92,7 +92,9 @@ void Pipeline::Impl::adopt(FrameRef& f, Column& c) {
 
 void Pipeline::Impl::on_syn_ack(FrameRef& f, Column& c, Handle h, Event e) {
   const State at = flows_[h].state;
-  const Step st = policy::step(at, e, treatment(flows_[h].source_class));
+  const bool anew = at != State::syn_seen && at != State::syn_ack_held && at != State::syn_ack_sent;
+  const SourceClass source_class = anew ? class_of(flows_.id(h).client) : flows_[h].source_class;
+  const Step st = policy::step(at, e, treatment(source_class));
   count(st);
   if (e == Event::syn_ack_repeated) {
     if (at == State::syn_ack_held) park_syn_ack(f, c, flows_[h]);
@@ -100,11 +102,15 @@ void Pipeline::Impl::on_syn_ack(FrameRef& f, Column& c, Handle h, Event e) {
     return;
   }
   // The server begins (or begins anew: its old connection is gone, RFC 5961 4.2): so do we.
-  if (at != State::syn_seen && at != State::syn_ack_held && at != State::syn_ack_sent) {
+  if (anew) {
     end_report(h);
     leave_sources(h);
-    flows_[h].source_class = class_of(flows_.id(h).client);
+    flows_[h].source_class = source_class;
     flows_[h].flags = 0;
+    if (st.next == State::none) {
+      enter(h, State::none);
+      return;
+    }
   }
   see_server_path(f, c.headers, flows_[h]);
   if (at == State::syn_ack_held) {
@@ -309,7 +315,7 @@ void Pipeline::Impl::server_speech(FrameRef& f, const Column& c, Handle h) {
         count(Reason::pipeconnect_hidden);
         report(h, s.state, Verdict::pass, Reason::pipeconnect_hidden);
         Time& until = known_servers_[c.id.server].early_hello_until;
-        until = std::max(until, now_ + std::chrono::hours{24 * 30});
+        if (until == Time{}) until = now_ + std::chrono::hours{24 * 30};  // from the first hiding on
       }
     }
   }
@@ -330,11 +336,13 @@ void Pipeline::Impl::do_server_step(FrameRef& f, Column& c, Handle h, Event e, c
   const State at = s.state;
   if (e == Event::server_repeat && at == State::banner_held) {
     learn_numbers(f, hdr, s);
-    if ((hdr.flags & wire::kFin) != 0) s.set(flow::kServerFin);
+    if ((hdr.flags & wire::kFin) != 0 && hdr.seq + hdr.payload_length == expected_of_greeting(s))
+      s.set(flow::kServerFin);
   }
   switch (st.verdict) {
     case Verdict::hold:
-      s.set(flow::kServerFin);  // waits behind the greeting
+      // Waits behind the greeting, if nothing is missing before it; else TCP repeats both.
+      if (hdr.seq == expected_of_greeting(s)) s.set(flow::kServerFin);
       f.fate = Fate::drop;
       return;
     case Verdict::drop:

@@ -14,8 +14,8 @@ constexpr uint32_t kSweepMs = 16'384;  // every flow is looked at once in so lon
 uint16_t patience(policy::State s) noexcept {
   using policy::State;
   switch (s) {
-    case State::syn_seen:
-    case State::syn_ack_sent: return 75;  // Linux repeats a SYN-ACK for 63 s
+    case State::syn_seen: return 75;       // Linux repeats a SYN-ACK for 63 s
+    case State::syn_ack_sent: return 150;  // the ACK of a SYN cookie is good for two minutes
     case State::due:
     case State::greeted: return 330;  // RFC 5321 4.5.3.2.1: 5 min for the greeting
     case State::talking:
@@ -66,7 +66,6 @@ void Pipeline::Impl::end_hold(Handle h, Reason reason) {
   if (at == State::syn_ack_held) {
     release_syn_ack(h);
     enter(h, st.next);
-    flows_[h].set_syn_ack({});
     return;
   }
   if (at == State::waiting) {

@@ -6,6 +6,18 @@ namespace {
 constexpr Step pass(State next, Reason reason) noexcept { return {next, Verdict::pass, reason}; }
 constexpr Step drop(State next, Reason reason) noexcept { return {next, Verdict::drop, reason}; }
 
+// Is there anything to enforce: a hold, or a reset for early talk? Where there is not, what only the server need refuse
+// goes on to it.
+bool enforces(const Treatment& t) noexcept {
+  return !t.observe && (t.early_talk == OnEarlyTalk::reset || withholds(t));
+}
+Step drop_if_enforced(const Treatment& t, State next, Reason reason) noexcept {
+  return enforces(t) ? drop(next, reason) : pass(next, reason);
+}
+// A RST of the client at the exact number. Its server may ignore the client's own frame (a signature option, an old
+// timestamp, a hop limit too low): it gets one of ours instead.
+Step client_reset(const Treatment& t, Reason reason) noexcept { return drop_if_enforced(t, State::none, reason); }
+
 // Exim's PIPECONNECT: it was promised once, so the early bytes are left to TCP's repetition rather than punished.
 bool forgives(const Treatment& t) noexcept { return !t.observe && t.early_talk == OnEarlyTalk::reset; }
 
@@ -30,6 +42,7 @@ Step pipelined(const Treatment& t) noexcept {
 // A SYN-ACK of the server begins (or begins anew) a handshake, whatever the entry was: it answers a SYN only when its
 // old connection is gone (RFC 9293 3.10.7.4, RFC 5961 4.2).
 Step server_answers(const Treatment& t) noexcept {
+  if (!t.judged) return pass(State::none, Reason::exempt);
   if (holds_syn_ack(t)) return {State::syn_ack_held, Verdict::hold, Reason::syn_ack_held, t.syn_ack};
   return pass(State::syn_ack_sent, Reason::handshake);
 }
@@ -43,14 +56,13 @@ Step on_none(Event e, const Treatment& t) noexcept {
       if (t.syn == OnSyn::reset) return {State::none, Verdict::reset, Reason::blocked};
       return drop(State::none, Reason::blocked);
     case Event::syn_ack:
-    case Event::syn_ack_other:
-      if (!t.judged) return pass(State::none, Reason::exempt);
-      return server_answers(t);
+    case Event::syn_ack_other: return server_answers(t);
     // Adopted only once the server's segment was seen: a forged client segment creates nothing.
     case Event::greeting_part:
     case Event::greeting_end:
     case Event::greeting_refusal:
     case Event::greeting_unreadable:
+    case Event::greeting_gap:
     case Event::server_repeat:
     case Event::server_nothing_new:
     case Event::server_data:
@@ -95,31 +107,32 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
       if (s == State::syn_ack_held) return drop(s, Reason::repeated_while_held);
       return pass(s, Reason::handshake);
     case Event::proof:
-      if (s != State::syn_ack_sent) return drop(s, Reason::ahead_ack);
+      if (s != State::syn_ack_sent) return drop_if_enforced(t, s, Reason::ahead_ack);
       if (withholds(t)) return {State::waiting, Verdict::pass, Reason::handshake, t.greeting};
       return pass(State::due, Reason::handshake);
     case Event::proof_with_data:
-      if (s != State::syn_ack_sent) return drop(s, Reason::unproven_data);
+      if (s != State::syn_ack_sent) return drop_if_enforced(t, s, Reason::unproven_data);
       return early_talk(t);
     case Event::proof_with_hello:  // the ACK goes on without its bytes
-      if (s != State::syn_ack_sent) return drop(s, Reason::unproven_data);
+      if (s != State::syn_ack_sent) return drop_if_enforced(t, s, Reason::unproven_data);
       if (!forgives(t)) return early_talk(t);
       if (withholds(t)) return {State::waiting, Verdict::pass, Reason::early_hello, t.greeting};
       return pass(State::due, Reason::early_hello);
     case Event::proof_with_fin:
-      if (s != State::syn_ack_sent) return drop(s, Reason::ahead_ack);
+      if (s != State::syn_ack_sent) return drop_if_enforced(t, s, Reason::ahead_ack);
       if (withholds(t)) return {State::finished, Verdict::finish, Reason::gave_up};
       return pass(State::closing, Reason::no_data);
-    case Event::unproven: return s == State::syn_ack_held ? drop(s, Reason::ahead_ack) : pass(s, Reason::handshake);
+    // A server takes an ACK that we would not call a proof, and answers a wrong one by a RST: neither shall happen
+    // behind our back. A polite client sends the exact ACK again; TCP repeats its data, where they can be judged.
+    case Event::unproven:
     case Event::unproven_data:
     case Event::early:
     case Event::early_hello:
     case Event::speech:
-    case Event::pipelined:
-      return drop(s, Reason::unproven_data);  // TCP repeats it after the handshake, where it can be judged
-    case Event::ahead: return drop(s, Reason::ahead_ack);
-    case Event::outside: return drop(s, Reason::outside_window);
-    case Event::reset: return pass(State::none, Reason::gave_up);
+    case Event::pipelined: return drop_if_enforced(t, s, Reason::unproven_data);
+    case Event::ahead: return drop_if_enforced(t, s, Reason::ahead_ack);
+    case Event::outside: return drop_if_enforced(t, s, Reason::outside_window);
+    case Event::reset: return client_reset(t, Reason::gave_up);
     case Event::reset_inexact: return pass(s, Reason::inexact_reset);
     case Event::server_reset: return pass(State::none, Reason::handshake);
     case Event::deadline:
@@ -130,11 +143,15 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
     case Event::greeting_end:
     case Event::greeting_refusal:
     case Event::greeting_unreadable:
+    case Event::greeting_gap:
     case Event::server_data: return pass(State::joined, Reason::joined_mid_stream);
+    // Before any SYN-ACK, an ACK of the server is a challenge (RFC 5961 4.2): it has a connection that we did not see
+    // begin.
+    case Event::server_nothing_new:
+      return s == State::syn_seen ? pass(State::joined, Reason::joined_mid_stream) : pass(s, Reason::handshake);
     case Event::nothing_new:
     case Event::fin:
     case Event::server_repeat:
-    case Event::server_nothing_new:
     case Event::server_fin: return pass(s, Reason::handshake);
   }
   return pass(s, Reason::handshake);
@@ -146,13 +163,14 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
   switch (e) {
     case Event::early: return early_talk(t);
     case Event::early_hello: return forgives(t) ? drop(s, Reason::early_hello) : early_talk(t);
-    case Event::unproven_data: return drop(s, Reason::unproven_data);
-    case Event::ahead: return drop(s, Reason::ahead_ack);
-    case Event::outside: return drop(s, Reason::outside_window);
+    case Event::unproven:
+    case Event::unproven_data: return drop_if_enforced(t, s, Reason::unproven_data);
+    case Event::ahead: return drop_if_enforced(t, s, Reason::ahead_ack);
+    case Event::outside: return drop_if_enforced(t, s, Reason::outside_window);
     case Event::fin:
       if (holding) return {State::finished, Verdict::finish, Reason::gave_up};
       return pass(State::closing, Reason::no_data);
-    case Event::reset: return pass(State::none, holding ? Reason::gave_up : Reason::no_data);
+    case Event::reset: return client_reset(t, holding ? Reason::gave_up : Reason::no_data);
     case Event::reset_inexact: return pass(s, Reason::inexact_reset);
     case Event::greeting_part:
       if (holding) return {State::banner_held, Verdict::hold, Reason::greeting_held};
@@ -166,8 +184,10 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
     case Event::server_repeat:
       if (s == State::banner_held) return drop(s, Reason::repeated_while_held);
       return pass(s, Reason::nothing_new);
-    case Event::server_data:  // out of order: the gap comes first
-      return holding ? drop(s, Reason::repeated_while_held) : pass(s, Reason::nothing_new);
+    case Event::greeting_gap:
+      if (holding) return drop(s, Reason::repeated_while_held);
+      return enforces(t) ? drop(s, Reason::reordered_reply) : pass(State::talking, Reason::greeting_unjudged);
+    case Event::server_data: return pass(s, Reason::nothing_new);
     case Event::server_fin:
       if (s == State::banner_held) return {s, Verdict::hold, Reason::greeting_held};  // waits behind the greeting
       return pass(State::closing, Reason::closing);
@@ -185,7 +205,6 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
     case Event::proof_with_data:
     case Event::proof_with_hello:
     case Event::proof_with_fin:
-    case Event::unproven:
     case Event::nothing_new:
     case Event::syn_ack:
     case Event::syn_ack_repeated:
@@ -201,13 +220,17 @@ Step on_greeted(Event e, const Treatment& t) noexcept {
     case Event::early_hello: return forgives(t) ? drop(s, Reason::early_hello) : early_talk(t);
     case Event::speech: return pass(State::talking, Reason::in_dialogue);
     case Event::pipelined: return pipelined(t);
-    case Event::ahead: return pass(s, Reason::ahead_ack);         // for the server to refuse
-    case Event::outside: return pass(s, Reason::outside_window);  // likewise
+    case Event::ahead: return pass(s, Reason::ahead_ack);  // for the server to refuse
+    case Event::outside:
+      return drop_if_enforced(t, s, Reason::outside_window);  // a server takes an ACK that is a little old
     case Event::fin: return pass(State::closing, Reason::no_data);
-    case Event::reset: return pass(State::none, Reason::no_data);
+    case Event::reset: return client_reset(t, Reason::no_data);
     case Event::reset_inexact: return pass(s, Reason::inexact_reset);
     case Event::greeting_refusal: return pass(State::talking, Reason::greeting_refused);
     case Event::greeting_unreadable: return pass(State::talking, Reason::greeting_unjudged);
+    // Bytes that we never saw would hide the greeting's end, and who has read it would look early.
+    case Event::greeting_gap:
+      return enforces(t) ? drop(s, Reason::reordered_reply) : pass(State::talking, Reason::greeting_unjudged);
     case Event::server_fin: return pass(State::closing, Reason::closing);
     case Event::server_reset: return pass(State::none, Reason::closing);
     case Event::syn_ack_other: return server_answers(t);
@@ -242,6 +265,8 @@ Step on_talking(Event e, const Treatment& t) noexcept {
     case Event::reset:
     case Event::server_reset: return pass(State::none, Reason::closing);
     case Event::reset_inexact: return pass(s, Reason::inexact_reset);
+    case Event::outside: return pass(s, Reason::outside_window);
+    case Event::ahead: return pass(s, Reason::ahead_ack);
     case Event::syn_ack_other: return server_answers(t);
     case Event::nothing_new:
     case Event::server_nothing_new: return pass(s, Reason::nothing_new);
@@ -257,14 +282,13 @@ Step on_talking(Event e, const Treatment& t) noexcept {
     case Event::early:
     case Event::early_hello:
     case Event::speech:
-    case Event::ahead:
-    case Event::outside:
     case Event::syn_ack:
     case Event::syn_ack_repeated:
     case Event::greeting_part:
     case Event::greeting_end:
     case Event::greeting_refusal:
     case Event::greeting_unreadable:
+    case Event::greeting_gap:
     case Event::server_repeat:
     case Event::server_data:
     case Event::deadline: return pass(s, Reason::in_dialogue);

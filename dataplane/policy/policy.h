@@ -43,7 +43,8 @@ enum class Event : uint8_t {
   greeting_unreadable,  // no SMTP greeting that we can read
   server_repeat,        // bytes of the greeting that we have already
   server_nothing_new,   // ACK without payload
-  server_data,          // payload after the greeting, or out of order
+  greeting_gap,         // bytes of the greeting out of order: what lies before them is missing
+  server_data,          // payload after the greeting
   server_fin,
   server_reset,
   // time

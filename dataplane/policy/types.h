@@ -83,7 +83,7 @@ inline constexpr size_t kVerdicts = 7;
   X(ahead_ack, "acknowledges what was never sent")                                                     \
   X(outside_window, "sequence number outside the window")                                              \
   X(inexact_reset, "reset whose sequence number is not the expected one")                              \
-  X(unproven_data, "data before the handshake was proven")                                             \
+  X(unproven_data, "before the handshake was proven")                                                  \
   X(bad_checksum, "wrong checksum on a segment that would change state")                               \
   /* edits */                                                                                          \
   X(syn_data_trimmed, "data in a SYN trimmed")                                                         \
@@ -101,7 +101,7 @@ inline constexpr size_t kVerdicts = 7;
   X(calendar_full, "no calendar chunk: passed without a hold")                                         \
   X(no_buffer, "no packet buffer for a frame of our own")                                              \
   X(reflection_bound, "reply to an unproven source withheld: rate bound")                              \
-  X(reordered_reply, "EHLO reply out of order: left to repetition")                                    \
+  X(reordered_reply, "server's bytes out of order: left to repetition")                                \
   X(dialogue_lost, "gap in a dialogue: pipelining no longer judged")                                   \
   X(malformed, "frame with impossible lengths")                                                        \
   X(fragment, "IP fragment of TCP")                                                                    \

@@ -71,7 +71,7 @@ TEST(Classify, BeforeTheGreetingOnlyAckGIsEarlyTalk) {
     const State32 f = flow_in(s);
     EXPECT_EQ(client(f, 0, 0, 1), Event::early);
     EXPECT_EQ(client(f, 999, 0, 1), Event::early) << "out of order, last byte of the window";
-    EXPECT_EQ(client(f, 1000, 0, 1), Event::outside);
+    EXPECT_EQ(client(f, s == State::banner_held ? 65535 : 1000, 0, 1), Event::outside);
     EXPECT_EQ(client(f, 0, 1, 1), Event::ahead);
     EXPECT_EQ(client(f, 0, 1, 0), Event::ahead);
     EXPECT_EQ(client(f, 0, back(1), 1), Event::outside);
@@ -124,6 +124,15 @@ TEST(Classify, FinsAtTheExactNumber) {
   EXPECT_EQ(client(flow_in(State::talking), 10, kGreeting, 6, wire::kAck | wire::kFin), Event::fin);
 }
 
+TEST(Classify, InADialogueOnlyWhatCouldBeTrueIsFollowed) {
+  const State32 f = flow_in(State::talking);
+  EXPECT_EQ(client(f, 10, kGreeting, 5), Event::speech);
+  EXPECT_EQ(client(f, 10, kGreeting + 1, 5), Event::ahead);
+  EXPECT_EQ(client(f, 10, kGreeting - (1u << 30), 5), Event::outside);
+  EXPECT_EQ(client(f, 10 + (1u << 30), kGreeting, 5), Event::outside);
+  EXPECT_EQ(client(f, 4096, kGreeting, 0, wire::kAck | wire::kFin), Event::nothing_new) << "a FIN behind a gap";
+}
+
 TEST(Classify, SynsByTheirIsn) {
   const State32 f = flow_in(State::waiting);
   EXPECT_EQ(classify_client(f, segment(wire::kSyn, kClient, {}, 0)), Event::syn_repeated);
@@ -151,11 +160,16 @@ TEST(Classify, TheServersBytesByWhatIsExpected) {
     EXPECT_EQ(server(f, 10, 0, 5, wire::kAck, 10), Event::greeting_part);
     EXPECT_EQ(server(f, 5, 0, 6, wire::kAck, 10), Event::greeting_part) << "one new byte";
     EXPECT_EQ(server(f, 5, 0, 5, wire::kAck, 10), Event::server_repeat);
-    EXPECT_EQ(server(f, 11, 0, 5, wire::kAck, 10), Event::server_data) << "a gap";
+    EXPECT_EQ(server(f, 11, 0, 5, wire::kAck, 10), s == State::greeted ? Event::server_data : Event::greeting_gap);
     EXPECT_EQ(server(f, 10, 0, 0, wire::kAck, 10), Event::server_nothing_new);
     EXPECT_EQ(server(f, 10, 0, 0, wire::kAck | wire::kFin, 10), Event::server_fin);
     EXPECT_EQ(server(f, 10, 0, 0, wire::kRst, 10), Event::server_reset);
+    EXPECT_EQ(server(f, 0, 0, 0, wire::kRst, 10), Event::server_reset);
+    EXPECT_EQ(server(f, 5000, 0, 0, wire::kRst, 10), Event::server_nothing_new) << "provoked";
   }
+  State32 open_end = flow_in(State::greeted);
+  open_end.set(kEndKnown, false);
+  EXPECT_EQ(server(open_end, 31, 0, 5, wire::kAck, 30), Event::greeting_gap);
   EXPECT_EQ(server(flow_in(State::talking), 30, 0, 5), Event::server_data);
 }
 

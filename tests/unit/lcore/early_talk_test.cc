@@ -113,6 +113,37 @@ TEST(EarlyTalk, OutsideTheWindowIsNoEvidence) {
   EXPECT_EQ(gw.counted(Reason::early_talk), 0u);
 }
 
+TEST(EarlyTalk, AnAckALittleBelowTheGreetingDoesNotCarryItsBytesRound) {
+  Gateway gw;
+  Talk t{gw};
+  t.open();
+  t.reply(0, 0, kGreeting);
+  gw.wait(seconds{6});
+  EXPECT_EQ(t.say(0, 0xffffffff, "EHLO a\r\n"), Fate::drop) << "a server would take it (RFC 5961 5.2)";
+  EXPECT_EQ(gw.counted(Reason::outside_window), 1u);
+}
+
+TEST(EarlyTalk, InADialogueAWrongChecksumOrAnImpossibleNumberIsNotFollowed) {
+  Gateway gw;
+  for (auto& tr : gw.settings().treatments) tr.pipelining = policy::OnPipelining::reset;
+  gw.commit();
+  Talk t{gw};
+  const auto g = static_cast<uint32_t>(kGreeting.size());
+  t.open();
+  t.reply(0, 0, kGreeting);
+  gw.wait(seconds{6});
+  t.say(0, g, "EHLO a\r\n");
+  auto forged = t.frame(Side::wan, wire::kAck, t.client_isn + 9, t.server_isn + 1 + g, "MAIL FROM:<a@b>\r\n");
+  forged.back() ^= 1;
+  EXPECT_EQ(gw.put(Side::wan, forged), Fate::forward);
+  EXPECT_EQ(t.say(8, g + 77, "MAIL FROM:<a@b>\r\n"), Fate::forward) << "acknowledges what was never sent";
+  EXPECT_EQ(t.say(8 + (1u << 30), g, "x"), Fate::forward);
+  EXPECT_EQ(gw.counted(Reason::unsynchronised_pipelining), 0u);
+  EXPECT_EQ(gw.flows(State::talking), 1u);
+  EXPECT_EQ(t.say(8, g, "MAIL FROM:<a@b>\r\n"), Fate::drop);
+  EXPECT_EQ(gw.flows(State::tombstone), 1u);
+}
+
 TEST(EarlyTalk, KeepalivesAndRepeatedAcksAreNot) {
   Gateway gw;
   Talk t{gw};
@@ -283,6 +314,15 @@ TEST(EarlyTalk, PipeconnectIsHiddenAndItsEarlyHelloIsLeftToRepetition) {
   gw.wait(seconds{6});
   EXPECT_EQ(u.say(0, g, "EHLO exim\r\n"), Fate::forward);
   EXPECT_EQ(gw.counted(Reason::early_talk), 0u);
+
+  gw.now += std::chrono::hours{24 * 29};
+  EXPECT_EQ(u.reply(g, 11, offer), Fate::forward) << "hidden again: the 30 days are from the first time on";
+  gw.now += std::chrono::hours{24 * 2};
+  Talk v{gw};
+  v.port = 40002;
+  v.open();
+  EXPECT_EQ(v.say(0, 0, "EHLO exim\r\n"), Fate::drop);
+  EXPECT_EQ(gw.counted(Reason::early_talk), 1u);
 }
 
 TEST(EarlyTalk, APipeconnectClientMayPutTheWholeMessageBehindItsEarlyHello) {

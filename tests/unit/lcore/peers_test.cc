@@ -61,7 +61,11 @@ TEST(Peers, AResetWhileHeldCountsOnlyAtTheExactNumber) {
   t.reply(0, 0, kGreeting);
   EXPECT_EQ(t.from_client(wire::kRst, 3, 0), Fate::forward);
   EXPECT_EQ(gw.flows(State::banner_held), 1u);
-  EXPECT_EQ(t.from_client(wire::kRst, 0, 0), Fate::forward);
+  EXPECT_EQ(t.from_client(wire::kRst, 0, 0), Fate::drop);
+  ASSERT_EQ(gw.sent.size(), 1u) << "the server gets a bare one of ours, which it cannot ignore";
+  EXPECT_EQ(gw.sent[0].to, Side::lan);
+  EXPECT_EQ(gw.sent[0].h.flags, wire::kRst);
+  EXPECT_EQ(t.in_client(gw.sent[0].h.seq), 0u);
   EXPECT_EQ(gw.flows(State::banner_held), 0u);
   EXPECT_EQ(gw.events.back().reason, Reason::gave_up);
   EXPECT_EQ(gw.events.back().penalty_ms, 0u);
@@ -266,6 +270,111 @@ TEST(Peers, BurstsOfEverySizeAreJudgedFrameByFrame) {
     gw.pipeline().process(b, gw.now);
     EXPECT_EQ(gw.flows(State::waiting), n / 3) << n;
   }
+}
+
+// Ways round the gate that a server's TCP would open, each closed.
+TEST(Peers, AnAckThatIsNoProofNeverReachesTheServer) {
+  for (const auto& [seq, ack] : std::vector<std::pair<uint32_t, uint32_t>>{{0, 5000}, {1, 0}, {0, 0xffffffff}}) {
+    Gateway gw;
+    Talk t{gw};
+    t.syn();
+    t.syn_ack();
+    EXPECT_EQ(t.from_client(wire::kAck, seq, ack), Fate::drop);
+    EXPECT_EQ(t.ack(), Fate::forward) << "the exact one comes again";
+    EXPECT_EQ(t.reply(0, 0, kGreeting), Fate::drop);
+    EXPECT_EQ(gw.flows(State::banner_held), 1u);
+  }
+}
+
+TEST(Peers, AProvokedResetOfTheServerEndsNothing) {
+  Gateway gw;
+  Talk t{gw};
+  t.syn();
+  t.syn_ack();
+  EXPECT_EQ(t.from_server(wire::kRst, 5000, 0), Fate::forward);
+  EXPECT_EQ(gw.flows(State::syn_ack_sent), 1u);
+  t.ack();
+  t.from_server(wire::kRst, 5000, 0);
+  EXPECT_EQ(gw.flows(State::waiting), 1u);
+  t.from_server(wire::kRst, 0, 0);
+  EXPECT_EQ(gw.flows(State::waiting), 0u);
+}
+
+TEST(Peers, TheAckOfASynCookieIsStillJudgedAfterTwoMinutes) {
+  Gateway gw;
+  Talk t{gw};
+  t.syn();
+  t.syn_ack();
+  gw.now += seconds{100};
+  gw.wait(seconds{20});
+  EXPECT_EQ(gw.flows(State::syn_ack_sent), 1u);
+  t.ack();
+  EXPECT_EQ(t.reply(0, 0, kGreeting), Fate::drop);
+}
+
+TEST(Peers, AnUnheldGreetingOutOfOrderResetsNobody) {
+  Gateway gw;
+  gw.settings().classes.set(*wire::parse_prefix("198.18.0.0/15"), SourceClass::known);
+  gw.commit();
+  Talk t{gw};
+  t.open();
+  const std::string a = "220-first\r\n", b = "220 second\r\n";
+  const auto n = static_cast<uint32_t>(a.size()), g = static_cast<uint32_t>(a.size() + b.size());
+  EXPECT_EQ(t.reply(n, 0, b), Fate::drop) << "left to repetition";
+  EXPECT_EQ(t.reply(0, 0, a), Fate::forward);
+  EXPECT_EQ(t.reply(n + 4, 0, b.substr(4)), Fate::drop);
+  EXPECT_EQ(t.reply(n, 0, b), Fate::forward);
+  EXPECT_EQ(t.say(0, g, "EHLO a\r\n"), Fate::forward);
+  EXPECT_EQ(gw.flows(State::talking), 1u);
+}
+
+TEST(Peers, AFinBehindAGapDoesNotCutTheGreetingShort) {
+  Gateway gw;
+  Talk t{gw};
+  t.open();
+  t.reply(0, 0, "220-first\r\n");
+  EXPECT_EQ(t.from_server(wire::kAck | wire::kFin, 30, 0), Fate::drop);
+  gw.wait(seconds{6});
+  ASSERT_EQ(gw.sent.size(), 1u);
+  EXPECT_FALSE(gw.sent[0].has(wire::kFin));
+}
+
+TEST(Peers, ASynFromAUsedPortAsksTheSameGate) {
+  Gateway gw;
+  Talk t{gw};
+  t.open();
+  t.say(0, 0, "EHLO early\r\n");
+  EXPECT_EQ(gw.flows(State::tombstone), 1u);
+  t.client_isn = {4242};
+  t.server_isn = {2424};
+  EXPECT_EQ(t.syn(), Fate::forward);
+  EXPECT_EQ(t.syn_ack(), Fate::drop) << "a suspect by now: its SYN-ACK is held";
+  EXPECT_EQ(gw.flows(State::syn_ack_held), 1u);
+
+  Talk u{gw};
+  u.port = 40001;
+  u.syn();
+  u.syn_ack();
+  gw.wait(seconds{1});
+  u.say(0, 0, "EHLO early\r\n");
+  gw.settings().classes.set(*wire::parse_prefix("198.18.0.1"), SourceClass::blocked);
+  gw.commit();
+  u.client_isn = {4242};
+  EXPECT_EQ(u.syn(), Fate::drop);
+}
+
+TEST(Peers, AFinishedDialogueNoLongerCountsAsLive) {
+  Gateway gw;
+  Talk t{gw};
+  const auto g = static_cast<uint32_t>(kGreeting.size());
+  t.open();
+  t.reply(0, 0, kGreeting);
+  gw.wait(seconds{6});
+  t.say(0, g, "QUIT\r\n");
+  t.from_server(wire::kAck | wire::kFin, g, 6);
+  EXPECT_EQ(gw.pipeline().find_source(t.client, gw.now)->live_flows, 1u);
+  t.from_client(wire::kAck | wire::kFin, 6, g + 1);
+  EXPECT_EQ(gw.pipeline().find_source(t.client, gw.now)->live_flows, 0u);
 }
 
 }  // namespace

@@ -75,11 +75,7 @@ TEST(Policy, ObservingEnforcesNothing) {
     if (s == State::none || s == State::syn_seen || s == State::due || s == State::greeted || s == State::talking) {
       EXPECT_NE(st.verdict, Verdict::hold);
       EXPECT_NE(st.verdict, Verdict::finish);
-      const bool no_evidence =
-          st.reason == Reason::ahead_ack || st.reason == Reason::outside_window || st.reason == Reason::unproven_data;
-      if (!no_evidence) {
-        EXPECT_NE(st.verdict, Verdict::drop) << to_string(e);
-      }
+      EXPECT_NE(st.verdict, Verdict::drop) << to_string(e);
     }
   });
 }
@@ -160,10 +156,14 @@ TEST(Policy, NothingIsEvidenceBeforeTheProof) {
 }
 
 TEST(Policy, NeverSendsUnprovenOrAheadBytesToTheServerWhileTheGreetingIsUnread) {
-  for_all([](State s, Event e, const Treatment&, const Step& st) {
+  for_all([](State s, Event e, const Treatment& t, const Step& st) {
+    if (t.observe || (t.early_talk == OnEarlyTalk::count && !withholds(t))) return;
+    if (s == State::greeted && e == Event::outside) {
+      EXPECT_EQ(st.verdict, Verdict::drop);
+    }
     const bool unread = s == State::syn_seen || s == State::syn_ack_held || s == State::syn_ack_sent ||
                         s == State::waiting || s == State::banner_held || s == State::due;
-    if (unread && (e == Event::unproven_data || e == Event::ahead || e == Event::outside)) {
+    if (unread && (e == Event::unproven || e == Event::unproven_data || e == Event::ahead || e == Event::outside)) {
       EXPECT_EQ(st.verdict, Verdict::drop);
     }
   });
@@ -197,6 +197,25 @@ TEST(Policy, AFinWhileHeldIsAnsweredAndOneAfterwardsPasses) {
     EXPECT_EQ(step(s, Event::fin, t), (Step{State::finished, Verdict::finish, Reason::gave_up}));
   for (const State s : {State::due, State::greeted, State::talking})
     EXPECT_EQ(step(s, Event::fin, t).next, State::closing);
+}
+
+TEST(Policy, AClientsResetReachesTheServerAsOursWhereThereIsSomethingToEnforce) {
+  for (const State s : {State::syn_seen, State::syn_ack_held, State::syn_ack_sent, State::waiting, State::banner_held,
+                        State::due, State::greeted}) {
+    EXPECT_EQ(step(s, Event::reset, default_treatments()[size_t(SourceClass::unknown)]).verdict, Verdict::drop);
+    EXPECT_EQ(step(s, Event::reset, default_treatments()[size_t(SourceClass::trusted)]).verdict, Verdict::pass);
+    EXPECT_EQ(step(s, Event::reset, default_treatments()[size_t(SourceClass::unknown)]).next, State::none);
+  }
+}
+
+TEST(Policy, AGreetingWithAGapIsLeftToRepetitionOrNotJudged) {
+  const Treatment known = default_treatments()[size_t(SourceClass::known)];
+  for (const State s : {State::due, State::greeted}) {
+    EXPECT_EQ(step(s, Event::greeting_gap, known), (Step{s, Verdict::drop, Reason::reordered_reply}));
+    Treatment t = known;
+    t.observe = true;
+    EXPECT_EQ(step(s, Event::greeting_gap, t), (Step{State::talking, Verdict::pass, Reason::greeting_unjudged}));
+  }
 }
 
 TEST(Policy, ARefusingServerEndsJudgementAtOnce) {
