@@ -9,9 +9,11 @@
 #include <cstring>
 #include <new>
 #include <optional>
+#include <random>
 #include <vector>
 
 #include "dataplane/base/bucket_table.h"
+#include "dataplane/lcore/fragment_bytes.h"
 #include "dataplane/wire/checksum.h"
 
 namespace mire::lcore {
@@ -92,21 +94,6 @@ Shape shape_of(const Record& r) noexcept {
 
 }  // namespace
 
-bool may_be_fragment(std::span<const uint8_t> frame) noexcept {
-  size_t l3 = 14;
-  for (unsigned tags = 0; tags <= wire::kMaxTags; ++tags, l3 += 4) {
-    if (frame.size() < l3 + kIpv4) return false;
-    const uint16_t type = wire::load16(&frame[l3 - 2]);
-    if (type == 0x0800) return frame[l3 + 9] == 6 && (wire::load16(&frame[l3 + 6]) & 0x3fff) != 0;
-    if (type == 0x86dd) {
-      const uint8_t next = frame[l3 + 6];
-      return next == 0 || next == 43 || next == 44 || next == 51 || next == 60;
-    }
-    if (type != 0x8100 && type != 0x88a8 && type != 0x9100) return false;
-  }
-  return false;
-}
-
 class Fragments::Impl {
  public:
   Impl(const FragmentOptions& options, FragmentJudge& judge)
@@ -150,6 +137,12 @@ class Fragments::Impl {
         return false;
       case wire::FrameKind::tcp: return false;
     }
+    if (!h.ipv6 && !ipv4_header_valid(frame.subspan(h.l3))) {
+      // Whoever it is for will not believe it: neither do we, and it has no part in any datagram.
+      counters_.passed.add();
+      judge_.forward(packet, from);
+      return true;
+    }
 
     const Key key = key_of(h, from);
     const Table::Probe probe = table_.probe(key);
@@ -187,7 +180,7 @@ class Fragments::Impl {
       return true;
     }
     if (first) records_[at].state = Datagram::smtp;
-    keep(at, packet, h, from, now);
+    keep(at, packet, h, from);
     return true;
   }
 
@@ -276,7 +269,7 @@ class Fragments::Impl {
     free_ = index;
   }
 
-  void keep(uint32_t index, rte_mbuf* packet, const wire::Headers& h, Side from, Time) {
+  void keep(uint32_t index, rte_mbuf* packet, const wire::Headers& h, Side from) {
     Record& r = records_[index];
     const Piece piece{
         packet,         h.l3, h.fragment.data, static_cast<uint16_t>(h.end - h.fragment.data), h.fragment.offset,
@@ -333,6 +326,7 @@ class Fragments::Impl {
     }
     counters_.judged.add();
     if (judge_.judge({packet_.data(), *length}, from)) {
+      rename(r);
       let_go(r);
       forget(index);
     } else {
@@ -412,7 +406,21 @@ class Fragments::Impl {
     return copy;
   }
 
-  // The kept ones leave as they came.
+  // What was judged is what the receiver joins: a piece that went before, unjudged, has another identification.
+  void rename(Record& r) {
+    const Key& key = table_[r.entry].key;
+    uint32_t& fresh = fresh_id_[key.from];
+    const uint32_t mask = key.ipv6 != 0 ? 0xffffffff : 0xffff;
+    do ++fresh;
+    while (((fresh ^ key.id) & mask) == 0);
+    for (size_t i = 0; i < r.count; ++i) {
+      const Piece& p = r.pieces[i];
+      uint8_t* ip = rte_pktmbuf_mtod_offset(p.packet, uint8_t*, p.l3);
+      key.ipv6 != 0 ? wire::store32(ip + (p.data - p.l3) - 4, fresh) : set_ipv4_id(ip, static_cast<uint16_t>(fresh));
+    }
+  }
+
+  // The kept ones leave in the order in which they came.
   void let_go(Record& r) {
     const Side from = static_cast<Side>(table_[r.entry].key.from);
     for (size_t i = 0; i < r.count; ++i) {
@@ -461,6 +469,9 @@ class Fragments::Impl {
   rte_mempool* copies_ = nullptr;
   rte_ip_frag_tbl* joiner_ = nullptr;
   rte_ip_frag_death_row death_row_{};
+  // By the side they came from: what a client is shown of replies says nothing of the identifications that its server
+  // sees.
+  std::array<uint32_t, 2> fresh_id_{std::random_device{}(), std::random_device{}()};
   FragmentCounters counters_;
 };
 

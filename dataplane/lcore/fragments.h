@@ -3,11 +3,13 @@
 //
 // Purpose: a verdict needs a whole segment, so the fragments of a datagram to or from port 25 wait until it is whole;
 // copies of them are joined by rte_ip_frag, the pipeline judges the result, and then the originals leave in their
-// order, or none does. A datagram to port 25 that never becomes whole never leaves. Everything is bounded: what finds
-// no room passes unjudged and is counted. Refuses to know what the verdict was founded on.
+// order, or none does. They leave under a fresh identification, so that the receiver joins what was judged and nothing
+// that went before. A datagram to port 25 that never becomes whole never leaves. Everything is bounded: what
+// finds no room passes unjudged and is counted. Refuses to know what the verdict was founded on.
 //
 // Tricks (RFC 1858, RFC 3128, RFC 5722): a first fragment too small for a TCP header, a fragment at offset 8,
-// overlapping fragments: refused for port 25 and where the port is not known.
+// overlapping fragments: refused for port 25 and where the port is not known. IPv4 fragments with a bad header checksum
+// pass and nothing is learnt from them, for no receiver will take them.
 #pragma once
 
 #include <cstdint>
@@ -73,8 +75,5 @@ class Fragments {
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// A quick look, no bounds beyond the frame's: false if the frame can be no fragment of TCP and needs no second thought.
-[[nodiscard]] bool may_be_fragment(std::span<const uint8_t> frame) noexcept;
 
 }  // namespace mire::lcore
