@@ -175,8 +175,12 @@ class Fragments::Impl {
     }
     const uint32_t at = index != kNone ? index : create(key, probe, now);
     if (at == kNone) {
-      counters_.room_full.add();
-      judge_.forward(packet, from);
+      if (first) {
+        refuse(packet, counters_.room_full);
+      } else {
+        counters_.room_full.add();
+        judge_.forward(packet, from);
+      }
       return true;
     }
     if (first) records_[at].state = Datagram::smtp;
@@ -287,12 +291,13 @@ class Fragments::Impl {
       return;
     }
     if (r.count == kMost || held_ == options_.held || held_bytes_ + packet->pkt_len > options_.held_bytes) {
-      counters_.room_full.add();
       if (smtp) {
-        let_go(r);
-        r.state = Datagram::passing;
+        condemn(index);
+        refuse(packet, counters_.room_full);
+      } else {
+        counters_.room_full.add();
+        judge_.forward(packet, from);
       }
-      judge_.forward(packet, from);
       return;
     }
     r.pieces[r.count++] = piece;
@@ -315,8 +320,7 @@ class Fragments::Impl {
     const std::optional<size_t> length = join(r);
     if (!length) {
       counters_.room_full.add(r.count);
-      let_go(r);
-      forget(index);
+      condemn(index);
       return;
     }
     if (*length == 0) {

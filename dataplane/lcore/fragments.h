@@ -4,8 +4,8 @@
 // Purpose: a verdict needs a whole segment, so the fragments of a datagram to or from port 25 wait until it is whole;
 // copies of them are joined by rte_ip_frag, the pipeline judges the result, and then the originals leave in their
 // order, or none does. They leave under a fresh identification, so that the receiver joins what was judged and nothing
-// that went before. A datagram to port 25 that never becomes whole never leaves. Everything is bounded: what
-// finds no room passes unjudged and is counted. Refuses to know what the verdict was founded on.
+// that went before. A datagram to port 25 that never becomes whole never leaves. Everything is bounded and what finds
+// no room is counted: it passes, unless it is known to be of port 25. Refuses to know what the verdict was founded on.
 //
 // Tricks (RFC 1858, RFC 3128, RFC 5722): a first fragment too small for a TCP header, a fragment at offset 8,
 // overlapping fragments: refused for port 25 and where the port is not known. IPv4 fragments with a bad header checksum
@@ -44,7 +44,7 @@ struct FragmentCounters {
   Counter too_many;      // more fragments, or bytes, than a segment of any sane peer
   Counter timed_out;     // of port 25, never whole: dropped
   Counter left_unknown;  // their first fragment never came: left
-  Counter room_full;     // passed unjudged
+  Counter room_full;     // no room: of port 25 dropped, of unknown port passed
   Counter waiting;       // gauge
 };
 

@@ -218,14 +218,33 @@ TEST_P(Fragments, MoreOfThemThanASegmentNeedsAreRefusedForMail) {
   EXPECT_EQ(count().too_many.get(), 1u);
 }
 
-TEST_P(Fragments, WhatFindsNoRoomPassesUnjudgedAndIsCounted) {
-  unsigned put_in = 0;
-  for (uint32_t id = 100; id < 140; ++id, ++put_in) put(fragments(speech(mail()), 24, id)[0]);
+TEST_P(Fragments, OfMailThatFindNoRoomAreDroppedAndCounted) {
+  for (uint32_t id = 100; id < 140; ++id) put(fragments(speech(mail()), 24, id)[0]);
+  EXPECT_EQ(count().waiting.get(), 32u);
+  EXPECT_EQ(count().room_full.get(), 8u);
+  put(fragments(speech(mail()), 24, 139)[1]);
+  EXPECT_TRUE(out().empty()) << "not judged";
+  time_out();
+  EXPECT_EQ(count().waiting.get(), 0u);
+}
+
+TEST_P(Fragments, OfUnknownPortThatFindNoRoomPassAndAreCounted) {
+  for (uint32_t id = 100; id < 140; ++id) put(fragments(speech(web()), 24, id)[1]);
   EXPECT_EQ(count().waiting.get(), 32u);
   EXPECT_EQ(count().room_full.get(), 8u);
   EXPECT_EQ(out().size(), 8u);
-  time_out();
-  EXPECT_EQ(count().waiting.get(), 0u);
+}
+
+TEST_P(Fragments, OfMailThatFindNoRoomInTheTableOfDatagramsAreDropped) {
+  for (uint32_t id = 1000; id < 1200; ++id) put(fragments(speech(web()), 24, id)[0]);
+  EXPECT_EQ(out().size(), 200u);
+  const auto pieces = fragments(speech(mail()), 24, 2000);
+  put(pieces[0]);
+  EXPECT_TRUE(out().empty()) << "not judged";
+  EXPECT_EQ(count().room_full.get(), 1u);
+  put(pieces[1]);
+  EXPECT_EQ(out(), std::vector<Bytes>{pieces[1]}) << "of unknown port";
+  EXPECT_EQ(count().room_full.get(), 2u);
 }
 
 // A later fragment with other words goes first, alone: it leaves at the timeout, and the server keeps it for 30 s.
