@@ -365,7 +365,9 @@ class Fragments::Impl {
       return std::nullopt;
     }
     const size_t length = whole->pkt_len;
-    const size_t l3 = r.pieces[0].l3;
+    // A priority tag may be on some of the pieces only: the headers are those of the first one's.
+    const auto pieces = std::span{r.pieces}.first(r.count);
+    const size_t l3 = std::ranges::find(pieces, 0, &Piece::offset)->l3;
     size_t result = 0;
     if (length <= packet_.size()) {
       const void* bytes = rte_pktmbuf_read(whole, 0, static_cast<uint32_t>(length), packet_.data());

@@ -264,6 +264,18 @@ TEST_P(Fragments, ThatWereJudgedCannotBeJoinedWithWhatWentBefore) {
   EXPECT_NE(id_of(again[0]), id_of(judged[0]));
 }
 
+// Else the checksum of the joined packet is put where the server's address is, and its SYN is nobody's.
+TEST_P(Fragments, TakeTheirHeadersFromTheFirstAndNotFromTheOneThatCameFirst) {
+  source::Settings settings;
+  settings.classes.set(*wire::parse_prefix(mail().source), policy::SourceClass::blocked);
+  ASSERT_TRUE(bench.worker().tell({lcore::Command::Kind::use, &settings}));
+  auto pieces = fragments(tcp(mail(), kSyn, std::string(40, 'x')), 24, 31);
+  tag(pieces[1], 0xe000);  // a priority, and no VLAN
+  for (const size_t i : {1u, 0u, 2u}) put(pieces[i]);
+  EXPECT_TRUE(out().empty());
+  EXPECT_EQ(bench.worker().pipeline_counters().reasons[static_cast<size_t>(policy::Reason::blocked)], 1u);
+}
+
 TEST_P(Fragments, TheTableOfDatagramsIsBoundedAndForgets) {
   for (uint32_t id = 1000; id < 1200; ++id) put(fragments(speech(web()), 24, id)[0]);
   EXPECT_EQ(out().size(), 200u);
