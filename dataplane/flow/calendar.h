@@ -20,6 +20,7 @@ class Calendar {
  public:
   static constexpr uint32_t kSlots = 65536;  // ms
   static constexpr uint32_t kChunk = 14;
+  static constexpr uint32_t kAhead = 4;  // ms whose first chunk is asked for in advance
 
   // Room for `timers` armed at once, at any spread over the slots.
   explicit Calendar(uint32_t timers)
@@ -46,8 +47,9 @@ class Calendar {
     return true;
   }
 
-  // Asks for the chunk that arm() will write to, if nothing is armed for this millisecond before.
-  void prefetch(uint64_t deadline_ms) const noexcept { prefetch_line(&chunks_[heads_[deadline_ms % kSlots]]); }
+  // For bursts: what arm() will need to know, and when that has come, the chunk that it will write to.
+  void prefetch(uint64_t deadline_ms) const noexcept { prefetch_line(&heads_[deadline_ms % kSlots]); }
+  void prefetch_chunk(uint64_t deadline_ms) const noexcept { prefetch_line(&chunks_[heads_[deadline_ms % kSlots]]); }
 
   // Calls due(index) for everything armed for a millisecond up to now_ms, a chunk ahead of it prefetch(index). due()
   // may arm anew, but only ahead of now_ms.
@@ -59,6 +61,7 @@ class Calendar {
         return;
       }
       ++now_ms_;
+      prefetch_chunk(now_ms_ + kAhead);
       uint32_t chunk = heads_[now_ms_ % kSlots];
       if (chunk == 0) continue;
       heads_[now_ms_ % kSlots] = 0;

@@ -85,17 +85,19 @@ void Pipeline::Impl::parse(Burst& burst) {
     counters_.bytes_in[side] += f.length;
 
     // In its place: a copy would wait for each of the small stores that make it.
+    // (The probe likewise.)
     const wire::Headers& h = *::new (&c.headers) wire::Headers(wire::parse(f.bytes()));
     c.role = role_of(h, f.from);
     c.handle = flow::kNoFlow;
     c.asks_source = false;
+    c.deadline_ms = 0;
     if (c.role == Role::none) continue;
     const bool client = c.role == Role::client;
     const uint32_t server = endpoints_.find({client ? h.destination : h.source, h.vlan.value});
     c.id = {client ? h.source : h.destination, client ? h.source_port : h.destination_port,
             static_cast<uint16_t>(server)};
     if (server == 0) continue;
-    c.probe = flows_.probe(c.id);
+    ::new (&c.probe) flow::FlowTable::Probe(flows_.probe(c.id));
   }
 }
 
@@ -119,6 +121,8 @@ void Pipeline::Impl::look_up(const Burst& burst) {
     if (columns_[i].asks_source) sources_.prefetch(columns_[i].source);
   for (size_t i = 0; i < burst.count; ++i)
     if (columns_[i].asks_source) sources_.prefetch_record(columns_[i].source);
+  for (size_t i = 0; i < burst.count; ++i)
+    if (columns_[i].deadline_ms != 0) calendar_.prefetch_chunk(columns_[i].deadline_ms);
 }
 
 // A guess, and only worth a cache miss: a frame of the same burst may change everything.
@@ -134,7 +138,9 @@ void Pipeline::Impl::foresee(Column& c, unsigned& holds) {
   c.source = sources_.probe(c.id.client);
   if (!proves) return;
   const policy::Treatment& t = treatment(flows_[c.handle].source_class);
-  if (policy::withholds(t)) calendar_.prefetch(deadline_after(hold_of(t.greeting, lots_.peek(holds++))));
+  if (!policy::withholds(t)) return;
+  c.deadline_ms = deadline_after(hold_of(t.greeting, lots_.peek(holds++)));
+  calendar_.prefetch(c.deadline_ms);
 }
 
 // The flow of a frame, if its look-up still holds good.

@@ -57,6 +57,7 @@ struct Column {
   bool asks_source = false;
   flow::Handle handle = flow::kNoFlow;  // as it was when the burst was looked up
   source::SourceTable::Probe source;    // valid if asks_source
+  uint64_t deadline_ms = 0;             // of the hold that it will probably begin
 };
 
 // Chance drawn ahead: a burst can see where its holds will end, and ask for the calendar's lines before it gets there.

@@ -18,13 +18,14 @@ struct Address {
   std::array<uint8_t, 16> bytes{};  // network byte order
 
   static Address v4(be32 a) noexcept { return v4_at(reinterpret_cast<const uint8_t*>(&a.raw)); }
-  // Two whole words: whoever compares or hashes the address a moment later would wait for smaller stores.
+  // One store: whoever copies, compares or hashes the address a moment later would wait for several.
   static Address v4_at(const uint8_t* p) noexcept {
     uint32_t raw;
     std::memcpy(&raw, p, 4);
-    const std::array<uint64_t, 2> words = {0, uint64_t{0xffff} << 16 | uint64_t{raw} << 32};
+    using Words [[gnu::vector_size(16)]] = uint64_t;
+    const Words words = {0, uint64_t{0xffff} << 16 | uint64_t{raw} << 32};
     Address r;
-    std::memcpy(r.bytes.data(), words.data(), 16);
+    std::memcpy(r.bytes.data(), &words, 16);
     return r;
   }
   static Address v6_at(const uint8_t* p) noexcept {
