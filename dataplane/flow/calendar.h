@@ -20,7 +20,7 @@ class Calendar {
  public:
   static constexpr uint32_t kSlots = 65536;  // ms
   static constexpr uint32_t kChunk = 14;
-  static constexpr uint32_t kAhead = 4;  // ms whose first chunk is asked for in advance
+  static constexpr uint32_t kAhead = 2;  // ms: so early are flows asked for, and their chunk twice as early
 
   // Room for `timers` armed at once, at any spread over the slots.
   explicit Calendar(uint32_t timers)
@@ -51,8 +51,9 @@ class Calendar {
   void prefetch(uint64_t deadline_ms) const noexcept { prefetch_line(&heads_[deadline_ms % kSlots]); }
   void prefetch_chunk(uint64_t deadline_ms) const noexcept { prefetch_line(&chunks_[heads_[deadline_ms % kSlots]]); }
 
-  // Calls due(index) for everything armed for a millisecond up to now_ms, a chunk ahead of it prefetch(index). due()
-  // may arm anew, but only ahead of now_ms.
+  // Calls due(index) for everything armed for a millisecond up to now_ms, and some time before it prefetch(index), for
+  // the first chunk of a slot some slots before, for the others a chunk before. due() may arm anew, but only ahead of
+  // now_ms.
   template <typename Due, typename Prefetch>
   void expire(uint64_t now_ms, Due&& due, Prefetch&& prefetch) {
     while (now_ms_ < now_ms) {
@@ -61,7 +62,8 @@ class Calendar {
         return;
       }
       ++now_ms_;
-      prefetch_chunk(now_ms_ + kAhead);
+      prefetch_chunk(now_ms_ + 2 * kAhead);
+      if (const uint32_t soon = heads_[(now_ms_ + kAhead) % kSlots]; soon != 0) touch(soon, prefetch);
       uint32_t chunk = heads_[now_ms_ % kSlots];
       if (chunk == 0) continue;
       heads_[now_ms_ % kSlots] = 0;

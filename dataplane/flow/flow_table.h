@@ -103,6 +103,12 @@ class FlowTable {
     return unproven && s.client_isn == oldest.isn ? oldest.handle : kNoFlow;
   }
 
+  // For bursts: the flow that will come off the leash after the next n.
+  void prefetch_oldest(unsigned n) const noexcept {
+    const Leashed& l = leash_[(leash_next_ + n) % leash_.size()];
+    if (l.handle != kNoFlow) prefetch_at(l.handle);
+  }
+
   // f(handle) for the flows of the next part of both tables, such that 1/parts of them are visited by each call.
   template <typename F>
   void sweep(uint32_t parts, F&& f) {

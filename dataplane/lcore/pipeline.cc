@@ -102,7 +102,7 @@ void Pipeline::Impl::parse(Burst& burst) {
 }
 
 // Asks for the buckets; when they have come, for the records in them; and when those have come, for what their next
-// step will touch: the source, and the calendar's page.
+// step will touch: the source, the calendar's page, the flow that gives way.
 void Pipeline::Impl::look_up(const Burst& burst) {
   for (size_t i = 0; i < burst.count; ++i) {
     const Column& c = columns_[i];
@@ -112,10 +112,10 @@ void Pipeline::Impl::look_up(const Burst& burst) {
     const Column& c = columns_[i];
     if (c.role != Role::none && c.id.server != 0) flows_.prefetch_record(c.probe);
   }
-  unsigned holds = 0;
+  unsigned holds = 0, begun = 0;
   for (size_t i = 0; i < burst.count; ++i) {
     Column& c = columns_[i];
-    if (c.role != Role::none && c.id.server != 0) foresee(c, holds);
+    if (c.role != Role::none && c.id.server != 0) foresee(c, holds, begun);
   }
   for (size_t i = 0; i < burst.count; ++i)
     if (columns_[i].asks_source) sources_.prefetch(columns_[i].source);
@@ -126,7 +126,7 @@ void Pipeline::Impl::look_up(const Burst& burst) {
 }
 
 // A guess, and only worth a cache miss: a frame of the same burst may change everything.
-void Pipeline::Impl::foresee(Column& c, unsigned& holds) {
+void Pipeline::Impl::foresee(Column& c, unsigned& holds, unsigned& begun) {
   c.handle = flows_.find(c.id, c.probe);
   const uint8_t flags = c.headers.flags;
   const bool client = c.role == Role::client, fresh = c.handle == flow::kNoFlow;
@@ -136,6 +136,7 @@ void Pipeline::Impl::foresee(Column& c, unsigned& holds) {
   if (!proves && !begins && !ends) return;
   c.asks_source = true;
   c.source = sources_.probe(c.id.client);
+  if (begins) flows_.prefetch_oldest(begun++);
   if (!proves) return;
   const policy::Treatment& t = treatment(flows_[c.handle].source_class);
   if (!policy::withholds(t)) return;

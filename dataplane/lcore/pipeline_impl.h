@@ -110,7 +110,7 @@ class Pipeline::Impl {
   [[nodiscard]] ServerFacts facts_of(const wire::Address& server) const;
   void parse(Burst&);
   void look_up(const Burst&);
-  void foresee(Column&, unsigned& holds);
+  void foresee(Column&, unsigned& holds, unsigned& begun);
   [[nodiscard]] Handle flow_of(const Column&) const;
   void act(FrameRef&, Column&);
 
