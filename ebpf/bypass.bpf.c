@@ -7,6 +7,7 @@
 #include "maps.bpf.h"
 #include "parse.bpf.h"
 
+#define VLAN_TAG 4
 #define HEADERS_READ 192 /* made linear, so that mire_read may look at them */
 
 static __always_inline struct mire_frame read_frame(struct __sk_buff* skb) {
@@ -18,7 +19,8 @@ static __always_inline struct mire_frame read_frame(struct __sk_buff* skb) {
 /* Only steer lets such a frame through to us while a dataplane lives: it was not bypassed for want of somebody. */
 static __always_inline int oversize(struct __sk_buff* skb, struct mire_state* state) {
   __u32 queue = skb->queue_mapping ? skb->queue_mapping - 1 : 0;
-  return state->largest_frame && skb->len > state->largest_frame && mire_beats(state, queue);
+  __u32 length = skb->len + (skb->vlan_present ? VLAN_TAG : 0); /* as steer saw it */
+  return state->largest_frame && length > state->largest_frame && mire_beats(state, queue);
 }
 
 SEC("tc")

@@ -114,6 +114,20 @@ TEST_F(Wire, CarriesTwoTagsOnAFullPacket) {
   EXPECT_TRUE(lan_->hears(full));
 }
 
+// The stack takes a tag off before tc sees the frame: it counts, as it did for steer.
+TEST_F(Wire, CountsATagAmongTheBytesOfAFrameThatIsTooLarge) {
+  auto state = close_wire(kPorts, FailMode::closed);
+  ASSERT_TRUE(state) << state.error();
+  state->beat(0, MonotonicClock::now() + seconds{600});
+  state->set_ready(true);
+  const Bytes tagged = frame4({.payload = Bytes(1000)}, {{0x8100, 2}});
+  state->set_largest_frame(static_cast<uint32_t>(tagged.size()));
+  EXPECT_TRUE(blocked(tagged)) << "it fits: whoever was to judge it did not";
+  state->set_largest_frame(static_cast<uint32_t>(tagged.size() - 1));
+  EXPECT_TRUE(crosses(tagged));
+  EXPECT_EQ((*state->counts())[MIRE_COUNT_OVERSIZE], (std::array<uint64_t, 2>{1, 1}));
+}
+
 TEST_F(Wire, CarriesJumboFramesByTcAndBySteer) {
   for (const char* side : {"wan", "lan"}) {
     shell(std::string("ip link set ") + side + " mtu 9000");
