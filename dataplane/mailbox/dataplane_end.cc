@@ -22,13 +22,21 @@ namespace mire::mailbox {
 namespace {
 constexpr int kAcceptsAtOnce = 8;
 constexpr Duration kHelloPatience = seconds{1};  // a silent newcomer keeps others out no longer than this
+
+// It can fail: a user's watches are limited (epoll(7)).
+Status watch(const Descriptor& epoll, int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0) return success();
+  return Error{fmt::format("mailbox: epoll: {}; raise fs.epoll.max_user_watches", std::strerror(errno))};
+}
 }  // namespace
 
 class DataplaneEnd::Impl {
  public:
   Impl(Listener listener, Descriptor epoll, unsigned lcores, std::optional<uid_t> also_uid)
       : listener_(std::move(listener)), epoll_(std::move(epoll)), lcores_(lcores), also_uid_(also_uid) {
-    watch(listener_.fd());
     spare_ = Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   }
 
@@ -109,13 +117,6 @@ class DataplaneEnd::Impl {
     Peer who;
     std::deque<Answer> answers;  // perhaps unread yet, oldest first
   };
-
-  void watch(int fd) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.fd = fd;
-    MIRE_ASSERT(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0);
-  }
 
   bool push(unsigned lcore, const Up& up) {
     const RingResult pushed = peer_->up[lcore].push(encode(up));
@@ -216,8 +217,12 @@ class DataplaneEnd::Impl {
       error_ = memory.error();
       return;
     }
+    if (Status watched = watch(epoll_, socket.get()); !watched) {
+      if (std::exchange(turned_away_, who.pid) != who.pid)
+        error_ = fmt::format("refused a mired (pid {}): {}", who.pid, watched.error());
+      return;
+    }
     if (!send_hello(socket.get(), own_hello(lcores_), memory.value()->fd())) return;
-    watch(socket.get());
     std::unique_ptr<SharedMemory> mapped = std::move(memory).value();
     RingConsumer<DownRing> down(&mapped->area(0).down);
     std::vector<RingProducer<UpRing>> up;
@@ -254,6 +259,7 @@ Result<std::unique_ptr<DataplaneEnd>> DataplaneEnd::listen(const std::string& so
   Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.open())
     return Error{fmt::format("mailbox: epoll: {}; check the limit of open files", std::strerror(errno))};
+  if (Status watched = watch(epoll, listener.value().fd()); !watched) return Error{watched.error()};
   auto impl = std::make_unique<Impl>(std::move(listener).value(), std::move(epoll), lcores, also_uid);
   return std::unique_ptr<DataplaneEnd>(new DataplaneEnd(std::move(impl)));
 }

@@ -1,8 +1,10 @@
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <fstream>
@@ -10,6 +12,18 @@
 #include "dataplane/mailbox/hello.h"
 #include "dataplane/mailbox/shared_memory.h"
 #include "tests/unit/mailbox/support.h"
+
+namespace {
+bool out_of_watches = false;
+}
+// Instead of the C library's: what a user at fs.epoll.max_user_watches gets.
+extern "C" int epoll_ctl(int epoll, int what, int fd, epoll_event* event) noexcept {
+  if (out_of_watches && what == EPOLL_CTL_ADD) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_epoll_ctl, epoll, what, fd, event));
+}
 
 namespace mire::mailbox {
 namespace {
@@ -165,6 +179,19 @@ TEST(Ends, RefuseASecondLiveMired) {
   EXPECT_NE(dataplane->take_error().find("refused a second mired"), std::string::npos);
   EXPECT_EQ(dataplane->take_error(), "");
   EXPECT_TRUE(first->send(Begin{1}));
+}
+
+TEST(Ends, RefuseAMiredThatCannotBeWatchedAndTakeItOnceItCan) {
+  const Folder folder;
+  auto dataplane = listening(folder.file("s"));
+  auto refused = MiredEnd::connect(folder.file("s"));
+  out_of_watches = true;
+  dataplane->service();
+  EXPECT_FALSE(DataplaneEnd::listen(folder.file("t"), 1).ok());
+  out_of_watches = false;
+  EXPECT_NE(dataplane->take_error().find("raise fs.epoll.max_user_watches"), std::string::npos);
+  EXPECT_FALSE(dataplane->connected());
+  EXPECT_TRUE(connected(folder.file("s"), *dataplane));
 }
 
 TEST(Ends, LetNoSilentNewcomerKeepOthersOutForLong) {
