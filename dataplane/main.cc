@@ -28,8 +28,6 @@
 namespace mire {
 namespace {
 
-constexpr uint32_t kEthernetHeader = 14;
-
 void say(const std::string& line) {
   if (!line.empty()) std::fprintf(stderr, "mire-dataplane: %s\n", line.c_str());
 }
@@ -113,7 +111,7 @@ Status start_ports(const Options& o, Dataplane& d, uint32_t spare_buffers, std::
 
 void make_workers(const Options& o, Dataplane& d) {
   const uint32_t largest = std::min(d.wan->largest_frame(), d.lan->largest_frame());
-  const bool clamp = d.kernel && largest != 0 && d.kernel->mtu() + kEthernetHeader > largest;
+  const bool clamp = d.kernel && port::may_outgrow(d.kernel->mtu(), largest);
   if (d.kernel) d.kernel->state.set_largest_frame(largest);
   for (unsigned i = 0; i < d.lcores; ++i) {
     lcore::WorkerOptions w;

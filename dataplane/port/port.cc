@@ -24,7 +24,6 @@ constexpr uint32_t kPoolCache = 256;
 // No DMA addresses needed; and no spreading over memory channels, which costs 64 bytes of a page that a frame can use.
 constexpr unsigned kPoolFlags = RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_NO_SPREAD;
 constexpr uint32_t kPage = 4096;
-constexpr uint32_t kTagsAndHeader = 14 + 4 * 4;
 constexpr uint16_t kXdpHeadroom = 256;
 static_assert(kXdpHeadroom == XDP_PACKET_HEADROOM);
 
@@ -77,6 +76,10 @@ XskBuffer xsk_buffer(uint32_t mtu) noexcept {
     while (object_size(room, kPoolFlags) > kPage) room -= 64;
   }
   return {static_cast<uint16_t>(room), static_cast<uint16_t>(room - RTE_PKTMBUF_HEADROOM - kXdpHeadroom)};
+}
+
+bool may_outgrow(uint32_t mtu, uint32_t largest_frame) noexcept {
+  return largest_frame != 0 && mtu + kTagsAndHeader > largest_frame;
 }
 
 uint64_t pool_bytes(unsigned queues, uint32_t mtu, uint32_t spare_buffers) noexcept {

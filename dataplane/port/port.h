@@ -56,6 +56,9 @@ class Port {
   uint16_t data_room_ = 0;
 };
 
+// In front of what an MTU counts: Ethernet's header and as many VLAN tags as wire/parse.h reads.
+inline constexpr uint32_t kTagsAndHeader = 14 + 4 * 4;
+
 // The packet buffer of an AF_XDP queue for an MTU: an object with its headers must fit a page, and the kernel
 // keeps XDP_PACKET_HEADROOM of it for itself.
 struct XskBuffer {
@@ -63,6 +66,9 @@ struct XskBuffer {
   uint16_t largest_frame = 0;
 };
 [[nodiscard]] XskBuffer xsk_buffer(uint32_t mtu) noexcept;
+
+// Can a full packet, tags included, be larger than the largest frame of a port? 0: no frame is too large.
+[[nodiscard]] bool may_outgrow(uint32_t mtu, uint32_t largest_frame) noexcept;
 
 // Bytes of packet buffers that both ports of a wire with `queues` queue pairs each take, for EalOptions::memory_bytes.
 [[nodiscard]] uint64_t pool_bytes(unsigned queues, uint32_t mtu, uint32_t spare_buffers) noexcept;
