@@ -226,10 +226,8 @@ Report report_interfaces(const TelemetrySubject& s) {
     }
     if (counts) {
       for (size_t reason = 0; reason < MIRE_COUNT_REASONS; ++reason) {
-        std::string name = fmt::format("xdp_{}", ebpf::count_name(static_cast<mire_count>(reason)));
-        for (char& c : name)
-          if (c == ' ' || c == '-') c = '_';
-        rows.emplace_back(std::move(name), (*counts)[reason][side]);
+        rows.emplace_back(fmt::format("xdp_{}", ebpf::count_name(static_cast<mire_count>(reason))),
+                          (*counts)[reason][side]);
       }
     }
     report.sections.emplace_back(kSides[side], std::move(rows));
