@@ -1,7 +1,8 @@
 // eal.h - starts DPDK's environment, once a process, and says in one line why it could not.
 //
-// In memory only: no hugepage file is left behind by a kill -9, and instances with a prefix of their own live side by side.
-// Privileges and memory are checked before, because EAL's own words are many and rarely name the cause. Knows no ports.
+// In memory only: no hugepage file is left behind by a kill -9, and instances with a prefix of their own live side by
+// side. Privileges and memory are checked before, because EAL's own words are many and rarely name the cause. Knows no
+// ports.
 #pragma once
 
 #include <cstdint>

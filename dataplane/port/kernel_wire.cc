@@ -71,8 +71,7 @@ Result<KernelWire> open_kernel_wire(const ebpf::PortNames& names) {
     return Error{fmt::format("{}: DPDK cannot take a path with a comma or a bracket; set MIRE_BPF_DIR", *steer)};
 
   const bool wan_closed = ebpf::bypass_attached(names.wan), lan_closed = ebpf::bypass_attached(names.lan);
-  auto state =
-      wan_closed && lan_closed ? ebpf::WireState::find(names) : ebpf::close_wire(names, ebpf::FailMode::open);
+  auto state = wan_closed && lan_closed ? ebpf::WireState::find(names) : ebpf::close_wire(names, ebpf::FailMode::open);
   if (!state) return Error{state.error()};
   if (judged_by_another(*state)) {
     return Error{fmt::format("{} and {} have a dataplane already, and it lives: end it first", names.wan, names.lan)};

@@ -14,14 +14,14 @@ static_assert(std::endian::native == std::endian::little, "Mire runs on little-e
 struct [[gnu::packed]] be16 {
   uint16_t raw;  // network byte order
   constexpr be16() noexcept : raw(0) {}
-  constexpr be16(uint16_t host) noexcept : raw(swap16(host)) {}  // NOLINT(google-explicit-constructor)
+  constexpr be16(uint16_t host) noexcept : raw(swap16(host)) {}         // NOLINT(google-explicit-constructor)
   constexpr operator uint16_t() const noexcept { return swap16(raw); }  // NOLINT(google-explicit-constructor)
 };
 
 struct [[gnu::packed]] be32 {
   uint32_t raw;  // network byte order
   constexpr be32() noexcept : raw(0) {}
-  constexpr be32(uint32_t host) noexcept : raw(swap32(host)) {}  // NOLINT(google-explicit-constructor)
+  constexpr be32(uint32_t host) noexcept : raw(swap32(host)) {}         // NOLINT(google-explicit-constructor)
   constexpr operator uint32_t() const noexcept { return swap32(raw); }  // NOLINT(google-explicit-constructor)
 };
 

@@ -188,8 +188,7 @@ class Run {
     const Fate fate = gw_.put(from, frame);
     if (p.trusted && fate == Fate::forward && gw_.forwarded[forwarded].frame != frame)
       broken("a trusted stream was changed");
-    if (p.trusted && from == Side::lan && fate == Fate::drop)
-      broken("a trusted source's server was dropped");
+    if (p.trusted && from == Side::lan && fate == Fate::drop) broken("a trusted source's server was dropped");
     if (p.midstream && (fate == Fate::drop || gw_.sent.size() != sent)) broken("a flow joined mid-stream was judged");
     const bool begins = (h.flags & wire::kSyn) != 0;
     if (from == Side::lan && begins && (h.flags & wire::kAck) != 0) p.condemned_until = {};  // held or not: anew

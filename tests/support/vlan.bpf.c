@@ -1,11 +1,10 @@
-/* vlan.bpf.c - makes a Linux without 802.1Q devices a tagged peer: at tc egress frames for 198.19.T.x (or 2001:db8:19:T::x) get a tag,
- * at tc ingress tags come off. T 100: VLAN 100. T 101: VLAN 30 within service tag 20 (QinQ). ARP and ND go the same way as what they
- * ask for. For the tests' endpoints alone; no part of the product. */
-#include <linux/bpf.h>
-#include <linux/pkt_cls.h>
-
+/* vlan.bpf.c - makes a Linux without 802.1Q devices a tagged peer: at tc egress frames for 198.19.T.x (or
+ * 2001:db8:19:T::x) get a tag, at tc ingress tags come off. T 100: VLAN 100. T 101: VLAN 30 within service tag 20
+ * (QinQ). ARP and ND go the same way as what they ask for. For the tests' endpoints alone; no part of the product. */
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
 
 #define ETH_HEADER 14
 #define P_IPV4 0x0800
@@ -15,7 +14,7 @@
 #define P_IPV6 0x86DD
 
 /* The third group of whom this frame is for, or -1 if that is not a tagged peer. */
-static int tagged_network(struct __sk_buff *skb) {
+static int tagged_network(struct __sk_buff* skb) {
   __u16 type;
   if (bpf_skb_load_bytes(skb, 12, &type, 2)) return -1;
   type = bpf_ntohs(type);
@@ -36,7 +35,7 @@ static int tagged_network(struct __sk_buff *skb) {
 }
 
 SEC("tc/push")
-int push(struct __sk_buff *skb) {
+int push(struct __sk_buff* skb) {
   int network = tagged_network(skb);
   if (network == 100 || network == 0x100) {
     bpf_skb_vlan_push(skb, bpf_htons(P_8021Q), 100);
@@ -48,10 +47,11 @@ int push(struct __sk_buff *skb) {
 }
 
 SEC("tc/pop")
-int pop(struct __sk_buff *skb) {
+int pop(struct __sk_buff* skb) {
   if (skb->vlan_present) bpf_skb_vlan_pop(skb);
   __u16 type;
-  if (bpf_skb_load_bytes(skb, 12, &type, 2) == 0 && (type == bpf_htons(P_8021Q) || type == bpf_htons(P_8021AD))) bpf_skb_vlan_pop(skb);
+  if (bpf_skb_load_bytes(skb, 12, &type, 2) == 0 && (type == bpf_htons(P_8021Q) || type == bpf_htons(P_8021AD)))
+    bpf_skb_vlan_pop(skb);
   if (skb->vlan_present) bpf_skb_vlan_pop(skb);
   return TC_ACT_OK;
 }
