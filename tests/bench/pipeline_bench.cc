@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <fstream>
 #include <memory>
 #include <random>
 
@@ -69,6 +70,7 @@ class Load {
   Load(uint32_t held, bool ipv6, Shape shape)
       : held_(held),
         shape_(shape),
+        before_(resident()),
         traffic_(std::max(held / 4, 1u), uint64_t{held} * 2 + 65'536, ipv6),
         pipeline_(options_for(held + held / 64 + 64, ipv6), traffic_, events_) {
     settings_.treatments[static_cast<size_t>(policy::SourceClass::unknown)].greeting = {10'000, 30'000};
@@ -98,6 +100,8 @@ class Load {
     return took;
   }
 
+  // Of the pipeline and of this load's own books (about a megabyte).
+  [[nodiscard]] double resident_growth() const { return resident() - before_; }
   [[nodiscard]] size_t packets() const noexcept { return packets_; }
   [[nodiscard]] uint64_t released() const noexcept { return traffic_.released(); }
   [[nodiscard]] const Pipeline& pipeline() const noexcept { return pipeline_; }
@@ -136,8 +140,17 @@ class Load {
     }
   }
 
+  // Bytes of memory that the kernel has given this process.
+  static double resident() {
+    std::ifstream statm("/proc/self/statm");
+    double total = 0, pages = 0;
+    statm >> total >> pages;
+    return pages * 4096;
+  }
+
   uint32_t held_;
   Shape shape_;
+  double before_;
   Counting events_;
   Traffic traffic_;
   source::Settings settings_;
@@ -166,6 +179,7 @@ void run(benchmark::State& state, Load& load) {
   state.counters["ns_per_packet"] = seconds_used * 1e9 / total;
   state.counters["connections_per_s"] = static_cast<double>(load.released() - released) / seconds_used;
   state.counters["held"] = static_cast<double>(load.flows(State::banner_held));
+  state.counters["resident_per_held"] = load.resident_growth() / static_cast<double>(load.flows(State::banner_held));
   state.counters["unjudged"] =
       static_cast<double>(load.reason(Reason::table_full) + load.reason(Reason::calendar_full));
   state.SetItemsProcessed(static_cast<int64_t>(packets));

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "dataplane/base/keyed_hash.h"
+#include "dataplane/flow/calendar.h"
 #include "dataplane/flow/flow_table.h"
+#include "dataplane/hold/banner_pool.h"
 
 namespace mire::bench {
 namespace {
@@ -122,8 +124,26 @@ void exchange(benchmark::State& state, bool ipv6) {
   report(state, f);
 }
 
+// Bytes for each held flow of a lcore that is made for N of them and full (85 % of all slots): no time in it.
+void memory(benchmark::State& state, bool ipv6) {
+  const auto n = static_cast<uint32_t>(state.range(0));
+  const flow::Calendar calendar(n);
+  const FlowTable flows(ipv6 ? 0 : n, ipv6 ? n : 0, n / 8, 1);
+  const hold::BannerPool banners(8u << 20, 1);
+  for (auto _ : state) benchmark::DoNotOptimize(&flows);
+  const auto per_flow = [n](size_t bytes) { return static_cast<double>(bytes) / n; };
+  const double table = per_flow(ipv6 ? flows.bytes_v6() : flows.bytes_v4()), leash = per_flow(flows.bytes_leash());
+  state.counters["table"] = table;
+  state.counters["leash"] = leash;
+  state.counters["calendar"] = per_flow(calendar.bytes());
+  state.counters["banners"] = per_flow(banners.bytes_all());
+  state.counters["all"] = table + leash + per_flow(calendar.bytes()) + per_flow(banners.bytes_all());
+}
+
 void sizes(benchmark::internal::Benchmark* b) { b->Arg(10'000)->Arg(1'000'000)->Arg(10'000'000); }
 
+BENCHMARK_CAPTURE(memory, v4, false)->Apply(sizes)->Iterations(1);
+BENCHMARK_CAPTURE(memory, v6, true)->Apply(sizes)->Iterations(1);
 BENCHMARK_CAPTURE(look_up, v4, false, Stages::both)->Apply(sizes);
 BENCHMARK_CAPTURE(look_up, v4_first_stage_only, false, Stages::first_only)->Apply(sizes);
 BENCHMARK_CAPTURE(look_up, v4_no_prefetch, false, Stages::none)->Apply(sizes);

@@ -38,7 +38,10 @@ class Traffic final : public lcore::Transmitter {
   void begin(Connection c);
   [[nodiscard]] uint64_t released() const noexcept { return released_count_; }
 
-  std::span<uint8_t> reserve(lcore::Side, size_t length) override { return std::span{out_}.first(length); }
+  std::span<uint8_t> reserve(lcore::Side to, size_t length) override {
+    to_ = to;
+    return std::span{out_}.first(length);
+  }
   void commit(size_t length) override;
 
  private:
@@ -54,6 +57,7 @@ class Traffic final : public lcore::Transmitter {
   std::vector<uint32_t> sent_sources_;  // of the frames sent, and their ports: read later, outside of what is timed
   std::vector<uint16_t> sent_ports_;
   uint64_t released_count_ = 0;
+  lcore::Side to_ = lcore::Side::wan;
   std::array<uint8_t, 2048> out_{};
 };
 
