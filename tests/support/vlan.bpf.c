@@ -1,10 +1,12 @@
 /* vlan.bpf.c - makes a Linux without 802.1Q devices a tagged peer: at tc egress frames for 198.19.T.x (or
  * 2001:db8:19:T::x) get a tag, at tc ingress tags come off. T 100: VLAN 100. T 101: VLAN 30 within service tag 20
  * (QinQ). ARP and ND go the same way as what they ask for. For the tests' endpoints alone; no part of the product. */
+/* clang-format off */
+#include <linux/bpf.h> /* the helpers need its types before them */
+#include <linux/pkt_cls.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-#include <linux/bpf.h>
-#include <linux/pkt_cls.h>
+/* clang-format on */
 
 #define ETH_HEADER 14
 #define P_IPV4 0x0800
