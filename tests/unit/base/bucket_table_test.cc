@@ -15,7 +15,7 @@ namespace {
 struct Record {
   uint64_t key = 0;
   uint64_t value = 0;
-  uint64_t rest[3] = {};
+  uint64_t rest[3] = {7, 7, 7};
 };
 using Table = BucketTable<Record>;
 constexpr uint32_t kNone = Table::kNone;
@@ -69,12 +69,16 @@ TEST(BucketTable, KeepsProbesWithinTheTable) {
 TEST(BucketTable, GivesARecordThatIsEmptyButForItsKey) {
   Table t(10, 1);
   const uint32_t i = put(t, 77);
+  EXPECT_EQ(t[i].rest[1], 7u);
   t[i].value = 5;
+  t[i].rest[1] = 6;
   t.erase(i);
+  EXPECT_EQ(t[i].key, 0u) << "nobody may take it for what it was";
   const uint32_t j = put(t, 77);
   EXPECT_EQ(j, i);
   EXPECT_EQ(t[j].key, 77u);
   EXPECT_EQ(t[j].value, 0u);
+  EXPECT_EQ(t[j].rest[1], 7u);
 }
 
 TEST(BucketTable, RefusesAKeyOnlyWhenBothOfItsBucketsAreFull) {
@@ -223,7 +227,7 @@ TEST(BucketTable, OffersEverySlotOfBothBucketsToAnEviction) {
   for (uint64_t k = 0; k < 200; ++k) {
     const auto p = t.probe(k);
     std::unordered_set<uint32_t> slots;
-    t.for_candidates(p, [&](uint32_t i) { slots.insert(i); });
+    t.for_candidates(p, [&](uint32_t i) { EXPECT_TRUE(slots.insert(i).second) << "offered twice"; });
     EXPECT_EQ(slots.size(), (p.first == p.second ? 1 : 2) * Table::kSlots);
     for (uint32_t s = 0; s < Table::kSlots; ++s) {
       EXPECT_TRUE(slots.contains(p.first * Table::kSlots + s));
