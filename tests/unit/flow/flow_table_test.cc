@@ -36,6 +36,22 @@ TEST(FlowTable, FindsWhatItTookByClientPortAndServer) {
   EXPECT_EQ(t.size(), 0u);
 }
 
+TEST(FlowTable, KnowsWhetherAPlaceIsStillThatFlows) {
+  FlowTable t(100, 100, 10, 1);
+  for (const auto& [one, other] : {std::pair{id_of("192.0.2.1", 1), id_of("192.0.2.1", 2)},
+                                   std::pair{id_of("2001:db8::1", 1), id_of("2001:db8::1", 1, 2)}}) {
+    const Handle h = t.insert(one, t.probe(one));
+    EXPECT_TRUE(t.is(h, one));
+    EXPECT_FALSE(t.is(h, other));
+    t.erase(h);
+    EXPECT_FALSE(t.is(h, one));
+  }
+  const FlowId v4 = id_of("192.0.2.1", 1), v6 = id_of("2001:db8::1", 1);
+  const Handle h4 = t.insert(v4, t.probe(v4)), h6 = t.insert(v6, t.probe(v6));
+  EXPECT_FALSE(t.is(h4, v6));
+  EXPECT_FALSE(t.is(h6, v4));
+}
+
 TEST(FlowTable, TheOldestUnprovenFlowComesOffAFullLeash) {
   FlowTable t(100, 10, 3, 1);
   std::vector<Handle> handles;
