@@ -5,6 +5,7 @@
 // over restarts.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -64,10 +65,11 @@ class KeyedHash {
   }
   static __m128i round(__m128i v, __m128i a, __m128i b) noexcept { return _mm_aesenc_si128(_mm_aesenc_si128(v, a), b); }
 #else
+  // 128 bits of product folded, and its factors kept in, so that a factor of zero hides nothing.
   static uint64_t mix(uint64_t a, uint64_t b) noexcept {
     __extension__ using Wide = unsigned __int128;
-    const auto product = static_cast<Wide>(a ^ 0x9e3779b97f4a7c15ull) * (b | 1);
-    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+    const auto product = static_cast<Wide>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64) ^ a ^ std::rotl(b, 32);
   }
 #endif
   // n bytes (at most 8), zeros behind them; no loop, and for a constant n no branch.
