@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "dataplane/flow/record.h"
@@ -91,16 +92,22 @@ class FlowTable {
   }
 
   // Puts a flow that is not proven on the leash. If the leash is full, the oldest on it comes off: it is returned if it
-  // is still unproven, and the caller erases it.
+  // is still unproven, and the caller erases it. One whose SYN-ACK is held goes to the end instead: what is held is not
+  // evicted, and once released it is unproven still.
   [[nodiscard]] Handle leash(Handle h) noexcept {
-    Leashed& place = leash_[leash_next_];
-    leash_next_ = leash_next_ + 1 == leash_.size() ? 0 : leash_next_ + 1;
-    const Leashed oldest = place;
-    place = {h, (*this)[h].client_isn};
-    if (oldest.handle == kNoFlow || oldest.handle == h || !used(oldest.handle)) return kNoFlow;
-    const State32& s = (*this)[oldest.handle];
-    const bool unproven = s.state == policy::State::syn_seen || s.state == policy::State::syn_ack_sent;
-    return unproven && s.client_isn == oldest.isn ? oldest.handle : kNoFlow;
+    constexpr unsigned kLongestSearch = 64;
+    Leashed carried{h, (*this)[h].client_isn};
+    for (unsigned n = 0; n < kLongestSearch; ++n) {
+      Leashed& place = leash_[leash_next_];
+      leash_next_ = leash_next_ + 1 == leash_.size() ? 0 : leash_next_ + 1;
+      std::swap(place, carried);
+      if (carried.handle == kNoFlow || carried.handle == h || !used(carried.handle)) return kNoFlow;
+      const State32& s = (*this)[carried.handle];
+      if (s.client_isn != carried.isn) return kNoFlow;
+      if (s.state == policy::State::syn_seen || s.state == policy::State::syn_ack_sent) return carried.handle;
+      if (s.state != policy::State::syn_ack_held) return kNoFlow;
+    }
+    return kNoFlow;
   }
 
   // For bursts: the flow that will come off the leash after the next n.

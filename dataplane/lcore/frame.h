@@ -32,6 +32,7 @@ inline constexpr size_t kBurst = 64;
 struct Burst {
   std::array<FrameRef, kBurst> frames;
   size_t count = 0;
+  size_t decided = 0;  // frames before this one have their fate for good; the pipeline counts it up as it goes
 };
 
 // Where frames of our own go. Called only from inside Pipeline calls, on the pipeline's thread.
@@ -40,7 +41,8 @@ class Transmitter {
   virtual ~Transmitter() = default;
   // Room for a frame of `length` bytes that will leave by `to`; empty if there is no buffer (counted by the caller).
   // Each non-empty reserve is followed by exactly one commit before the next reserve. Order of commits is order on the
-  // wire.
+  // wire; frames that the burst has decided upon leave before what is committed after (a reset must not overtake the
+  // handshake's ACK before it).
   virtual std::span<uint8_t> reserve(Side to, size_t length) = 0;
   virtual void commit(size_t length) = 0;
 };

@@ -70,7 +70,8 @@ void Pipeline::Impl::process(Burst& burst, Time now) {
   if (!started_ || now_ms() > calendar_.now_ms() + 1000) expire(now);
   parse(burst);
   look_up(burst);
-  for (size_t i = 0; i < burst.count; ++i) act(burst.frames[i], columns_[i]);
+  for (burst.decided = 0; burst.decided < burst.count; ++burst.decided)
+    act(burst.frames[burst.decided], columns_[burst.decided]);
 }
 
 // Fills headers, roles and probes. Nothing is asked for here: a prefetch that misses the TLB holds up whatever waits

@@ -30,7 +30,7 @@ Side side_of(const rte_mbuf* packet) noexcept { return static_cast<Side>(packet-
 Worker::Worker(const WorkerOptions& options)
     : options_(options),
       transmit_(options.ports),
-      pipeline_(options.pipeline, transmit_, sink_),
+      pipeline_(options.pipeline, *this, sink_),
       fragments_(options.fragments, *this),
       judged_copy_(kLongestFrame) {
   wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -176,8 +176,13 @@ void Worker::add(rte_mbuf* packet, Side from) {
 void Worker::process() {
   if (burst_.count == 0) return;
   pipeline_.process(burst_, now_);
-  for (size_t i = 0; i < burst_.count; ++i) {
-    const FrameRef& frame = burst_.frames[i];
+  push_decided();
+  burst_.count = burst_.decided = pushed_ = 0;
+}
+
+void Worker::push_decided() {
+  for (; pushed_ < burst_.decided; ++pushed_) {
+    const FrameRef& frame = burst_.frames[pushed_];
     auto* packet = static_cast<rte_mbuf*>(frame.owner);
     switch (frame.fate) {
       case Fate::forward:
@@ -188,7 +193,13 @@ void Worker::process() {
       case Fate::drop: rte_pktmbuf_free(packet); break;
     }
   }
-  burst_.count = 0;
+}
+
+std::span<uint8_t> Worker::reserve(Side to, size_t length) { return transmit_.reserve(to, length); }
+
+void Worker::commit(size_t length) {
+  push_decided();
+  transmit_.commit(length);
 }
 
 void Worker::forward(rte_mbuf* packet, Side from) { transmit_.push(other(from), packet); }

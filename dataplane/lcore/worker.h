@@ -43,7 +43,7 @@ struct WorkerCounters {
   Counter bypassed;  // changes of the bypass epoch
 };
 
-class Worker final : private FragmentJudge {
+class Worker final : private FragmentJudge, private Transmitter {
  public:
   explicit Worker(const WorkerOptions&);
   ~Worker() override;
@@ -77,6 +77,8 @@ class Worker final : private FragmentJudge {
  private:
   bool judge(std::span<uint8_t> frame, Side from) override;
   void forward(rte_mbuf* packet, Side from) override;
+  std::span<uint8_t> reserve(Side to, size_t length) override;
+  void commit(size_t length) override;
 
   size_t receive(Side from);
   size_t take_handed_over();
@@ -84,6 +86,7 @@ class Worker final : private FragmentJudge {
   void hand_over(rte_mbuf* packet, Side from, unsigned owner);
   void add(rte_mbuf* packet, Side from);
   void process();
+  void push_decided();
   void obey(const Command&);
   [[nodiscard]] Duration sleep_time(Time now) const;
   void sleep(Time now);
@@ -96,6 +99,7 @@ class Worker final : private FragmentJudge {
   Pipeline pipeline_;
   Fragments fragments_;
   Burst burst_;
+  size_t pushed_ = 0;  // frames of the burst that are on their way out, or freed
   Time now_{};
   uint64_t beaten_ms_ = 0;
   uint64_t expired_ms_ = 0;

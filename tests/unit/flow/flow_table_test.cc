@@ -73,6 +73,26 @@ TEST(FlowTable, TheOldestUnprovenFlowComesOffAFullLeash) {
   EXPECT_EQ(t.leash(fresh), kNoFlow) << "its place is another flow's by now";
 }
 
+TEST(FlowTable, AFlowWhoseSynAckIsHeldStaysOnTheLeash) {
+  FlowTable t(100, 10, 3, 1);
+  std::vector<Handle> handles;
+  for (uint16_t p = 0; p < 8; ++p) {
+    const FlowId id = id_of("192.0.2.1", p);
+    handles.push_back(t.insert(id, t.probe(id)));
+    t[handles[p]].state = State::syn_seen;
+    t[handles[p]].client_isn = {p};
+  }
+  t[handles[0]].state = State::syn_ack_held;
+  for (unsigned p = 0; p < 3; ++p) EXPECT_EQ(t.leash(handles[p]), kNoFlow);
+  EXPECT_EQ(t.leash(handles[3]), handles[1]) << "what is held is not evicted";
+  t[handles[0]].state = State::syn_ack_sent;
+  EXPECT_EQ(t.leash(handles[4]), handles[2]);
+  EXPECT_EQ(t.leash(handles[5]), handles[3]);
+  EXPECT_EQ(t.leash(handles[6]), handles[0]) << "released, and still unproven";
+  for (unsigned p = 4; p < 7; ++p) t[handles[p]].state = State::syn_ack_held;
+  EXPECT_EQ(t.leash(handles[7]), kNoFlow) << "nobody may be evicted; the search ends";
+}
+
 TEST(FlowTable, ASweepVisitsEveryFlowOnce) {
   FlowTable t(500, 600, 10, 1);
   std::multiset<Handle> expected;

@@ -157,6 +157,33 @@ TEST(Worker, AHeldGreetingLeavesAtItsDeadlineAndAtOnceWhenAsked) {
   }
 }
 
+TEST(Worker, AFrameOfOurOwnDoesNotOvertakeTheFramesBeforeIt) {
+  // Connect and reset in one burst: a reset that came before the handshake's ACK would find no connection to reset, and
+  // the ACK behind it none to belong to.
+  const source::Settings settings;
+  Bench bench;
+  ASSERT_TRUE(bench.worker().tell({Command::Kind::use, &settings}));
+  const Ends up, down{.source = up.destination, .destination = up.source, .source_port = 25, .destination_port = 40000};
+  bench.port(Side::wan).put(tcp(up, kSyn));
+  bench.turn();
+  bench.port(Side::lan).put(tcp(down, kSyn | kAck, {}, 5000, 1001));
+  bench.turn();
+  bench.port(Side::lan).take_all();
+
+  const Bytes ack = tcp(up, kAck, {}, 1001, 5001), other = web(7);
+  bench.port(Side::wan).put(ack);
+  bench.port(Side::wan).put(other);
+  bench.port(Side::wan).put(tcp(up, kRst, {}, 1001, 0));
+  bench.port(Side::wan).put(other);
+  bench.turn();
+  const auto out = bench.port(Side::lan).take_all();
+  ASSERT_EQ(out.size(), 4u);
+  EXPECT_EQ(out[0], ack);
+  EXPECT_EQ(out[1], other);
+  EXPECT_EQ(wire::parse(out[2]).flags, kRst);
+  EXPECT_EQ(out[3], other);
+}
+
 TEST(Worker, BeatsItsHeartAndNoticesABypass) {
   auto state = ebpf::WireState::create();
   if (!state.ok()) GTEST_SKIP() << state.error();
