@@ -78,7 +78,11 @@ bool Mired::take_log(const std::string& path) {
 
 void Mired::publish() {
   refusal_.clear();
-  link_.publish(link::publication(config_, memory_.early_hellos(wall_now())));
+  link_.publish();
+}
+
+std::vector<mailbox::Down> Mired::settings() {
+  return link::publication(config_, {memory_.early_hellos(wall_now()), penalties_.running(MonotonicClock::now())});
 }
 
 void Mired::publish_soon() {
@@ -117,6 +121,7 @@ void Mired::reload() {
 void Mired::on_event(const mailbox::FlowEvent& event) {
   ++events_received_;
   log_->write(event);
+  penalties_.remember(event, MonotonicClock::now());
   if (event.reason != policy::Reason::pipeconnect_hidden || !memory_.remember(event.server, wall_now())) return;
   if (const std::string notice = memory_.take_notice(); !notice.empty()) say(notice);
   publish_soon();

@@ -16,6 +16,7 @@
 #include "controlplane/link/link.h"
 #include "controlplane/log/flow_log.h"
 #include "controlplane/options.h"
+#include "controlplane/state/penalty_memory.h"
 #include "controlplane/state/pipeconnect_memory.h"
 
 namespace mire {
@@ -28,6 +29,7 @@ class Mired final : private link::Listener {
   int run();
 
  private:
+  [[nodiscard]] std::vector<mailbox::Down> settings() override;
   void on_event(const mailbox::FlowEvent&) override;
   void on_lost(uint64_t events) override;
   void on_applied(uint64_t generation) override;
@@ -51,6 +53,7 @@ class Mired final : private link::Listener {
   config::Config config_;
   std::unique_ptr<log::FlowLog> log_;
   state::PipeconnectMemory memory_;
+  state::PenaltyMemory penalties_;
   link::Link link_;
   std::unique_ptr<api::Server> api_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();

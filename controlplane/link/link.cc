@@ -20,11 +20,10 @@ Link::Link(boost::asio::io_context& io, std::string socket_path, Listener& liste
 
 Link::~Link() { stop(); }
 
-uint64_t Link::publish(std::vector<mailbox::Down> body) {
-  body_ = std::move(body);
-  handed_ = 0;  // a Begin discards a half-told older one
+uint64_t Link::publish() {
   ++generation_;
   if (connected_) {
+    begin_handing();
     hand_down();
     end_->service();  // rings; what else it notices, the readable descriptor tells too
   }
@@ -48,7 +47,6 @@ void Link::attempt() {
   Result<std::unique_ptr<mailbox::MiredEnd>> end = mailbox::MiredEnd::connect(path_);
   if (!end) return retry_later(end.error());
   end_ = std::move(end).value();
-  handed_ = 0;
   readable_.assign(end_->fd());
   wait();
 }
@@ -76,6 +74,7 @@ void Link::on_readable() {
     if (!std::exchange(connected_, true)) {
       told_.clear();
       listener_.on_connected(end_->dataplane_pid());
+      begin_handing();
     }
     take_up();
     hand_down();
@@ -98,6 +97,12 @@ mailbox::Down Link::message(size_t n) const {
   if (n == 0) return mailbox::Begin{generation_};
   if (n <= body_.size()) return body_[n - 1];
   return mailbox::Commit{generation_, body_.size()};
+}
+
+// A Begin discards a half-told older one.
+void Link::begin_handing() {
+  body_ = listener_.settings();
+  handed_ = 0;
 }
 
 // As much as there is room for; the dataplane rings when it has taken some.

@@ -18,10 +18,13 @@
 
 namespace mire::link {
 
-// Who hears of it. Called on the io_context's thread; must not call publish() or stop() from inside.
+// Who is asked and hears of it. Called on the io_context's thread; must not call publish() or stop() from inside.
 class Listener {
  public:
   virtual ~Listener() = default;
+  // What the dataplane should have, as of now: times that remain are counted from here. Asked at each publication and
+  // each new connection.
+  [[nodiscard]] virtual std::vector<mailbox::Down> settings() = 0;
   virtual void on_event(const mailbox::FlowEvent&) = 0;
   virtual void on_lost(uint64_t events) = 0;
   virtual void on_applied(uint64_t generation) = 0;
@@ -38,8 +41,8 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // What the dataplane should have from now on, at once and after each reconnection. Returns its generation.
-  uint64_t publish(std::vector<mailbox::Down> body);
+  // The listener's settings have changed: they go down at once, and after each reconnection. Returns their generation.
+  uint64_t publish();
 
   void start();
   void stop();
@@ -53,6 +56,7 @@ class Link {
   void wait();
   void on_readable();
   void take_up();
+  void begin_handing();
   void hand_down();
   [[nodiscard]] mailbox::Down message(size_t n) const;
 

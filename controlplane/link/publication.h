@@ -8,6 +8,12 @@
 
 namespace mire::link {
 
-[[nodiscard]] std::vector<mailbox::Down> publication(const config::Config&, const std::vector<mailbox::EarlyHello>&);
+// What mired remembers for the dataplane, which forgets it when it ends.
+struct Remembered {
+  std::vector<mailbox::EarlyHello> early_hellos;
+  std::vector<mailbox::Penalty> penalties;
+};
+
+[[nodiscard]] std::vector<mailbox::Down> publication(const config::Config&, const Remembered&);
 
 }  // namespace mire::link

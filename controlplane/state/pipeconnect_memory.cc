@@ -105,8 +105,8 @@ std::vector<mailbox::EarlyHello> PipeconnectMemory::early_hellos(WallSeconds now
   for (const auto& [server, since] : first_hidden_) {
     // Compared before it is subtracted: a number out of a file may be any. A clock that was set back must not lengthen
     // it.
-    if (since <= now - whole) continue;
-    const auto left = since >= now ? whole : since + whole - now;
+    const bool over = since <= now - whole;
+    const auto left = over ? std::chrono::seconds{0} : since >= now ? whole : since + whole - now;
     out.push_back({server, static_cast<uint32_t>(left.count())});
   }
   return out;

@@ -26,7 +26,8 @@ class PipeconnectMemory {
   // True if the server is new: it was written down, or take_notice() says why not.
   bool remember(const wire::Address& server, WallSeconds now);
 
-  // For the settings: servers whose 30 days are not over.
+  // For the settings: every server, those whose 30 days are over with nothing left. The dataplane must know of them, or
+  // it would begin their days anew when it next hides the keyword.
   [[nodiscard]] std::vector<mailbox::EarlyHello> early_hellos(WallSeconds now) const;
 
   [[nodiscard]] std::string take_notice();

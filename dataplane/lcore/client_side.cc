@@ -162,6 +162,7 @@ void Pipeline::Impl::prove(Handle h) {
   const wire::Address client = flows_.id(h).client;
   s.set(flow::kProven);
   if (!sources_.opened(client, now_)) count(Reason::source_table_full);
+  if (const auto* kept = settings_->penalty_of(client, now_)) sources_.resume(client, *kept);
   ++counters_.opened[static_cast<size_t>(s.source_class)][client.is_v4() ? 0 : 1];
 }
 

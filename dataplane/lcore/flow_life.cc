@@ -11,7 +11,9 @@ policy::SourceClass Pipeline::Impl::class_at(const wire::Address& client, Time n
   const SourceClass listed = settings_->classes.find(client).value_or(SourceClass::unknown);
   if (listed != SourceClass::known && listed != SourceClass::unknown) return listed;
   const auto* r = sources_.find(client);
-  return r != nullptr && source::SourceTable::penalised(*r, now) ? SourceClass::suspect : listed;
+  const bool penalised =
+      (r != nullptr && source::SourceTable::penalised(*r, now)) || settings_->penalty_of(client, now) != nullptr;
+  return penalised ? SourceClass::suspect : listed;
 }
 
 // The number of a protected server, made when it is named in the configuration or has answered; 0: unknown, or no room.
@@ -286,6 +288,7 @@ void Pipeline::Impl::report(Handle h, State at, policy::Verdict verdict, Reason 
   e.server = endpoints_[id.server].address;
   e.vlan = endpoints_[id.server].vlan;
   e.penalty_ms = static_cast<uint64_t>(penalty / milliseconds{1});
+  if (penalty != Duration{}) e.offences = static_cast<uint8_t>(std::min(sources_.find(id.client)->offences, 255u));
   e.hold_ms = hold_ms;
   e.client_port = id.port;
   e.source_class = s.source_class;
@@ -332,13 +335,18 @@ void Pipeline::Impl::end_report(Handle h) {
 std::optional<SourceView> Pipeline::Impl::find_source(const wire::Address& client, Time now) const {
   if (settings_ == nullptr) return std::nullopt;
   const auto* r = sources_.find(client);
-  if (r == nullptr && !settings_->classes.find(client)) return std::nullopt;
+  const auto* kept = settings_->penalty_of(client, now);
+  if (r == nullptr && kept == nullptr && !settings_->classes.find(client)) return std::nullopt;
   SourceView v;
   v.source_class = class_at(client, now);
+  if (kept != nullptr) {
+    v.offences = kept->offences;
+    v.penalty_left = kept->until - now;
+  }
   if (r == nullptr) return v;
   v.live_flows = r->live;
   v.opened_this_minute = source::SourceTable::opened_this_minute(*r, now);
-  v.offences = r->offences;
+  v.offences = std::max(v.offences, r->offences);
   if (source::SourceTable::penalised(*r, now))
     v.penalty_left = seconds{r->penalty_until - source::SourceTable::second(now)};
   return v;

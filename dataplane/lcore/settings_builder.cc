@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 
@@ -19,7 +20,7 @@ std::optional<SettingsBuilder::Outcome> SettingsBuilder::take(const mailbox::Dow
   std::visit(
       [&](const auto& m) {
         using Message = std::decay_t<decltype(m)>;
-        if constexpr (std::is_same_v<Message, mailbox::EarlyHello>) {
+        if constexpr (std::is_same_v<Message, mailbox::EarlyHello> || std::is_same_v<Message, mailbox::Penalty>) {
           add(m, now);
         } else if constexpr (!std::is_same_v<Message, mailbox::Begin> && !std::is_same_v<Message, mailbox::Commit>) {
           add(m);
@@ -77,6 +78,13 @@ void SettingsBuilder::add(const mailbox::EarlyHello& e, Time now) {
   if (draft_->early_hello_until.size() >= mailbox::kMaxEarlyHellos)
     return refuse(fmt::format("more than {} servers that offered PIPECONNECT", mailbox::kMaxEarlyHellos));
   draft_->early_hello_until[e.server] = now + seconds{e.remaining_seconds};
+}
+
+void SettingsBuilder::add(const mailbox::Penalty& p, Time now) {
+  if (draft_->penalties.size() >= mailbox::kMaxPenalties)
+    return refuse(fmt::format("more than {} penalties", mailbox::kMaxPenalties));
+  const Time offence = std::max(Time{}, now - seconds{p.since_seconds});
+  draft_->penalties[p.source] = {now + seconds{p.remaining_seconds}, offence, p.offences};
 }
 
 SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {

@@ -39,6 +39,7 @@ class SettingsBuilder {
   void add(const mailbox::Protect&);
   void add(const mailbox::ClassPrefix&);
   void add(const mailbox::EarlyHello&, Time now);
+  void add(const mailbox::Penalty&, Time now);
   Outcome commit(const mailbox::Commit&);
 
   std::unique_ptr<source::Settings> draft_;  // nullptr outside begin and commit

@@ -26,7 +26,8 @@ struct FlowEvent {
   uint8_t observed = 0;      // 1: judged only, nothing was enforced
   uint8_t bytes_length = 0;  // of first_bytes
   uint8_t lcore = 0;
-  uint8_t padding[3] = {};
+  uint8_t offences = 0;  // with a penalty: how many count against the source; 255: that many or more
+  uint8_t padding[2] = {};
   uint32_t accepted = 0;  // messages that the server accepted on this flow (with the event that ends it)
   std::array<uint8_t, 52> first_bytes{};  // what an early talker said
 };

@@ -132,6 +132,12 @@ void write(Writer& w, const EarlyHello& e) noexcept {
   w.put(e.server);
   w.put(e.remaining_seconds);
 }
+void write(Writer& w, const Penalty& p) noexcept {
+  w.put(p.source);
+  w.put(p.remaining_seconds);
+  w.put(p.since_seconds);
+  w.put(p.offences);
+}
 void write(Writer& w, const Commit& c) noexcept {
   w.put(c.generation);
   w.put(c.messages);
@@ -214,9 +220,21 @@ Result<Down> read_prefix(Reader r) {
 Result<Down> read_early_hello(Reader r) {
   EarlyHello e;
   e.server = r.get<wire::Address>();
-  e.remaining_seconds = r.number<uint32_t>("remaining seconds", 1, kEarlyHelloCapSeconds);
+  e.remaining_seconds = r.number<uint32_t>("remaining seconds", 0, kEarlyHelloCapSeconds);
   r.rest_is_zero();
   return r.finish<Down>("early hello", e);
+}
+
+Result<Down> read_penalty(Reader r) {
+  constexpr auto kCapSeconds = static_cast<uint32_t>(kPenaltyCapMs / 1000);
+  Penalty p;
+  p.source = r.get<wire::Address>();
+  p.remaining_seconds = r.number<uint32_t>("remaining seconds", 1, kCapSeconds);
+  p.since_seconds = r.number<uint32_t>("seconds since the offence", 0, kCapSeconds);
+  p.offences = r.number<uint32_t>("offences", 1, UINT32_MAX);
+  if (wire::source_of(p.source) != p.source) r.wrong("a penalty is kept for a source, not for one of its addresses");
+  r.rest_is_zero();
+  return r.finish<Down>("penalty", p);
 }
 
 Result<Down> read_begin(Reader r) {
@@ -287,6 +305,7 @@ Result<Down> decode(const DownMessage& m) {
     case DownKind::protect: return read_protect(r);
     case DownKind::class_prefix: return read_prefix(r);
     case DownKind::early_hello: return read_early_hello(r);
+    case DownKind::penalty: return read_penalty(r);
     case DownKind::commit: return read_commit(r);
   }
   return Error{"message of unknown kind"};

@@ -24,7 +24,7 @@
 namespace mire::mailbox {
 
 inline constexpr uint32_t kMagic = 0x6572694d;  // "Mire" in memory
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 inline constexpr unsigned kMaxLcores = 64;
 inline constexpr uint32_t kUpSlots = 4096;    // messages; a power of two
 inline constexpr uint32_t kDownSlots = 4096;  // messages; a power of two
@@ -36,6 +36,7 @@ inline constexpr const char* kDefaultSocket = "/run/mire/dataplane.sock";
 inline constexpr uint32_t kMaxClassPrefixes = 1u << 20;
 inline constexpr uint32_t kMaxProtected = 1u << 16;
 inline constexpr uint32_t kMaxEarlyHellos = 1u << 16;
+inline constexpr uint32_t kMaxPenalties = 1u << 16;
 inline constexpr uint64_t kPenaltyCapMs = 30ull * 24 * 3600 * 1000;
 inline constexpr uint32_t kEarlyHelloCapSeconds = 30u * 24 * 3600;  // domain: 30 days after the first hiding
 inline constexpr uint32_t kFlowLimitCap = 1'000'000;                // concurrent and per minute
@@ -66,7 +67,7 @@ using Up = std::variant<FlowEvent, Applied, Refused, Lost>;
 
 // A configuration is Begin, one Global, then any of the others in any order, then Commit: whole or not at all. Classes
 // without a ClassTreatment keep policy::default_treatments().
-enum class DownKind : uint8_t { begin = 1, global, treatment, protect, class_prefix, early_hello, commit };
+enum class DownKind : uint8_t { begin = 1, global, treatment, protect, class_prefix, early_hello, penalty, commit };
 
 struct Begin {
   uint64_t generation = 0;  // never 0
@@ -93,18 +94,27 @@ struct ClassPrefix {
   policy::SourceClass source_class = policy::SourceClass::unknown;
   friend bool operator==(const ClassPrefix&, const ClassPrefix&) = default;
 };
-// A server that offered PIPECONNECT not long ago. Seconds that remain, because the two processes share no wall clock.
+// A server that once offered PIPECONNECT. Seconds that remain, because the two processes share no wall clock; 0: its
+// days are over, and do not begin anew when it offers it again.
 struct EarlyHello {
   wire::Address server;
   uint32_t remaining_seconds = 0;
   friend bool operator==(const EarlyHello&, const EarlyHello&) = default;
+};
+// A penalty that runs, as an earlier dataplane's events told it: a new one goes on with it.
+struct Penalty {
+  wire::Address source;  // wire::source_of(client)
+  uint32_t remaining_seconds = 0;
+  uint32_t since_seconds = 0;  // the latest offence
+  uint32_t offences = 0;
+  friend bool operator==(const Penalty&, const Penalty&) = default;
 };
 struct Commit {
   uint64_t generation = 0;
   uint64_t messages = 0;  // between Begin and Commit, neither counted
   friend bool operator==(const Commit&, const Commit&) = default;
 };
-using Down = std::variant<Begin, Global, ClassTreatment, Protect, ClassPrefix, EarlyHello, Commit>;
+using Down = std::variant<Begin, Global, ClassTreatment, Protect, ClassPrefix, EarlyHello, Penalty, Commit>;
 
 // --- as they lie in memory
 // --------------------------------------------------------------------------------------------------

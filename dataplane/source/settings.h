@@ -21,6 +21,13 @@ struct PenaltyRange {
   Duration most = std::chrono::hours{24};
 };
 
+// A penalty from before this dataplane began.
+struct KeptPenalty {
+  Time until{};
+  Time last_offence{};
+  uint32_t offences = 0;
+};
+
 struct Settings {
   uint64_t generation = 0;   // of mired's commits; 0: built in
   bool observe = false;      // the whole box
@@ -30,9 +37,17 @@ struct Settings {
   ClassTable classes;
   std::unordered_set<wire::Address, AddressHash> protect;  // empty: every lan address
   // Servers that once offered PIPECONNECT: until when (our clock) an early EHLO to them is left to repetition rather
-  // than reset.
+  // than reset. A time that has passed says that the server had its days.
   std::unordered_map<wire::Address, Time, AddressHash> early_hello_until;
+  // By wire::source_of(client). Asked where a lcore's own table does not say otherwise.
+  std::unordered_map<wire::Address, KeptPenalty, AddressHash> penalties;
 
+  // The kept penalty of a client's source, if it still runs.
+  [[nodiscard]] const KeptPenalty* penalty_of(const wire::Address& client, Time now) const noexcept {
+    if (penalties.empty()) return nullptr;
+    const auto kept = penalties.find(wire::source_of(client));
+    return kept != penalties.end() && kept->second.until > now ? &kept->second : nullptr;
+  }
   [[nodiscard]] bool protects(const wire::Address& server) const noexcept {
     return protect.empty() || protect.contains(server);
   }

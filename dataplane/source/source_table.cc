@@ -67,6 +67,16 @@ Duration SourceTable::offend(const wire::Address& client, const PenaltyRange& ra
   return seconds{r.penalty_until - s};
 }
 
+void SourceTable::resume(const wire::Address& client, const KeptPenalty& kept) noexcept {
+  const wire::Address key = wire::source_of(client);
+  const uint32_t i = table_.find(key, table_.probe(key));
+  if (i == Table::kNone || table_[i].offences != 0) return;
+  SourceRecord& r = table_[i];
+  r.offences = kept.offences;
+  r.last_offence = second(kept.last_offence);
+  r.penalty_until = second(kept.until);
+}
+
 void SourceTable::sweep(Time now) noexcept {
   at_ = table_.sweep(at_, table_.buckets() / 1024 + 1, [&](uint32_t i) {
     if (forgettable(table_[i], now)) table_.erase(i);

@@ -46,6 +46,9 @@ class SourceTable {
   // runs from `now` on, or zero if the source is not in the table.
   Duration offend(const wire::Address& client, const PenaltyRange&, Time now) noexcept;
 
+  // What is known of the client's source from before this table: counts unless it has offended here since.
+  void resume(const wire::Address& client, const KeptPenalty&) noexcept;
+
   [[nodiscard]] static bool penalised(const SourceRecord& r, Time now) noexcept {
     return r.penalty_until > second(now);
   }

@@ -237,6 +237,27 @@ TEST_F(MiredTest, RemembersWhosePipeconnectWasHiddenBeyondItsOwnEnd) {
   EXPECT_NEAR(static_cast<double>((until - MonotonicClock::now()).count()), 30.0 * 86'400e9, 60e9);
 }
 
+TEST_F(MiredTest, HandsRunningPenaltiesToTheNextDataplane) {
+  write_config("");
+  auto dataplane = std::make_unique<Dataplane>(folder);
+  MiredProcess mired(folder, config);
+  ASSERT_TRUE(dataplane->until([&] { return dataplane->settings != nullptr; }));
+  EXPECT_TRUE(dataplane->settings->penalties.empty());
+  mailbox::FlowEvent offence = event_of(policy::Reason::early_talk);
+  offence.penalty_ms = 3'600'000;
+  offence.offences = 4;
+  dataplane->end->offer(1, offence);
+  dataplane->end->service();
+  dataplane.reset();  // ended with its last words unread
+  ASSERT_TRUE(eventually([&] { return mired.said("waiting for the dataplane"); })) << mired.words();
+  dataplane = std::make_unique<Dataplane>(folder);
+  ASSERT_TRUE(dataplane->until([&] { return dataplane->settings != nullptr; })) << mired.words();
+  const auto* kept = dataplane->settings->penalty_of(offence.client, MonotonicClock::now());
+  ASSERT_NE(kept, nullptr);
+  EXPECT_EQ(kept->offences, 4u);
+  EXPECT_GT(kept->until, MonotonicClock::now() + std::chrono::minutes{55});
+}
+
 TEST_F(MiredTest, RefusesToStartWithABadFileOrBesideALiveMired) {
   write_config("observe maybe;");
   MiredProcess bad(folder, config);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "controlplane/state/penalty_memory.h"
 #include "controlplane/state/pipeconnect_memory.h"
 #include "tests/unit/mailbox/support.h"
 
@@ -25,9 +26,9 @@ TEST(PipeconnectMemory, CountsThirtyDaysFromTheFirstHidingAndNeverAnew) {
   EXPECT_FALSE(memory.remember(kServer, kStart + 10 * kDay));
   EXPECT_EQ(memory.early_hellos(kStart), (Hellos{{kServer, 30 * 86'400}}));
   EXPECT_EQ(memory.early_hellos(kStart + 29 * kDay), (Hellos{{kServer, 86'400}}));
-  EXPECT_EQ(memory.early_hellos(kStart + 30 * kDay), Hellos{});
+  EXPECT_EQ(memory.early_hellos(kStart + 30 * kDay), (Hellos{{kServer, 0}})) << "told, so that nobody begins them anew";
   EXPECT_FALSE(memory.remember(kServer, kStart + 31 * kDay));
-  EXPECT_EQ(memory.early_hellos(kStart + 31 * kDay), Hellos{});
+  EXPECT_EQ(memory.early_hellos(kStart + 31 * kDay), (Hellos{{kServer, 0}}));
   EXPECT_EQ(memory.early_hellos(kStart - 99 * kDay), (Hellos{{kServer, 30 * 86'400}})) << "a clock that was set back";
 }
 
@@ -68,7 +69,58 @@ TEST(PipeconnectMemory, SkipsEntriesThatAreNone) {
       << R"({"format":1,"first_hidden":{"x":1,"192.0.2.1":"y","192.0.2.2":9223372036854775807,)"
       << R"("192.0.2.3":-9223372036854775808}})";
   const PipeconnectMemory memory(folder.file("."));
-  EXPECT_EQ(memory.early_hellos(kStart), (Hellos{{wire::parse_address("192.0.2.2").value(), 30 * 86'400}}));
+  EXPECT_EQ(memory.early_hellos(kStart), (Hellos{{wire::parse_address("192.0.2.2").value(), 30 * 86'400},
+                                                 {wire::parse_address("192.0.2.3").value(), 0}}));
+}
+
+mailbox::FlowEvent penalised(const char* client, uint64_t penalty_ms, uint8_t offences) {
+  mailbox::FlowEvent e;
+  e.client = wire::parse_address(client).value();
+  e.penalty_ms = penalty_ms;
+  e.offences = offences;
+  return e;
+}
+
+using Penalties = std::vector<mailbox::Penalty>;
+wire::Address source(const char* text) { return wire::source_of(wire::parse_address(text).value()); }
+
+TEST(PenaltyMemory, TellsWhatStillRunsAndForgetsTheRest) {
+  constexpr Time kNow{seconds{1000}};
+  PenaltyMemory memory;
+  memory.remember(penalised("192.0.2.1", 60'000, 1), kNow);
+  memory.remember(penalised("2001:db8:0:1::77", 120'000, 2), kNow);
+  memory.remember(penalised("192.0.2.9", 0, 0), kNow);
+  EXPECT_EQ(memory.running(kNow + milliseconds{1'500}),
+            (Penalties{{source("192.0.2.1"), 59, 2, 1}, {source("2001:db8:0:1::"), 119, 2, 2}}));
+  EXPECT_EQ(memory.running(kNow + seconds{60}), (Penalties{{source("2001:db8:0:1::"), 60, 60, 2}}));
+  EXPECT_EQ(memory.running(kNow + seconds{120}), Penalties{});
+}
+
+TEST(PenaltyMemory, TakesTheLatestWordOnASource) {
+  constexpr Time kNow{seconds{1000}};
+  PenaltyMemory memory;
+  memory.remember(penalised("192.0.2.1", 60'000, 1), kNow);
+  memory.remember(penalised("192.0.2.1", 120'000, 2), kNow + seconds{30});
+  EXPECT_EQ(memory.running(kNow + seconds{90}), (Penalties{{source("192.0.2.1"), 60, 60, 2}}));
+}
+
+TEST(PenaltyMemory, HoldsNoMoreThanItsMostAndTheOneThatEndsFirstGivesWay) {
+  constexpr Time kNow{seconds{1000}};
+  PenaltyMemory memory(2);
+  memory.remember(penalised("192.0.2.1", 90'000, 1), kNow);
+  memory.remember(penalised("192.0.2.2", 60'000, 1), kNow);
+  memory.remember(penalised("192.0.2.3", 120'000, 1), kNow);
+  EXPECT_EQ(memory.running(kNow), (Penalties{{source("192.0.2.1"), 90, 0, 1}, {source("192.0.2.3"), 120, 0, 1}}));
+  memory.remember(penalised("192.0.2.3", 180'000, 2), kNow);
+  EXPECT_EQ(memory.running(kNow).size(), 2u) << "a known source takes nobody's place";
+}
+
+TEST(PenaltyMemory, NeverTellsMoreThanADataplaneAccepts) {
+  PenaltyMemory memory;
+  memory.remember(penalised("192.0.2.1", UINT64_MAX, 0), Time{});
+  const Penalties told = memory.running(Time{});
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(mailbox::decode(mailbox::encode(mailbox::Down{told[0]})).ok());
 }
 
 }  // namespace

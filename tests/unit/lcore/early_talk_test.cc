@@ -288,6 +288,58 @@ TEST(EarlyTalk, ANewConnectionOnATombstoneBeginsWhenTheServerAnswersIt) {
   EXPECT_EQ(gw.flows(State::waiting), 1u);
 }
 
+TEST(EarlyTalk, APenaltyGoesOnAfterARestart) {
+  Gateway before;
+  Talk t{before};
+  for (uint16_t i = 0; i < 2; ++i) {
+    t.port = static_cast<uint16_t>(40000 + i);
+    t.syn();
+    t.syn_ack();
+    before.wait(seconds{1});  // the second time its SYN-ACK is held
+    t.ack();
+    t.say(0, 0, "EHLO early\r\n");
+  }
+  const mailbox::FlowEvent& told = before.events.back();
+  EXPECT_EQ(told.penalty_ms, 120'000u);
+  EXPECT_EQ(told.offences, 2);
+
+  Gateway after;
+  after.settings().penalties[t.client] = {after.now + seconds{100}, after.now - seconds{20}, told.offences};
+  after.commit();
+  EXPECT_EQ(after.pipeline().find_source(t.client, after.now)->source_class, SourceClass::suspect);
+  EXPECT_EQ(after.pipeline().find_source(t.client, after.now)->penalty_left, seconds{100});
+  Talk u{after};
+  u.syn();
+  EXPECT_EQ(u.syn_ack(), Fate::drop) << "a suspect's SYN-ACK is held";
+  after.wait(seconds{1});
+  u.ack();
+  u.say(0, 0, "EHLO early\r\n");
+  EXPECT_EQ(after.events.back().offences, 3);
+  EXPECT_EQ(after.events.back().penalty_ms, 240'000u) << "doubled from where it stood";
+  EXPECT_EQ(after.pipeline().find_source(t.client, after.now)->offences, 3u);
+}
+
+TEST(EarlyTalk, PipeconnectsThirtyDaysAreNotBegunAnewByARestart) {
+  Gateway gw;
+  gw.settings().early_hello_until[address("198.19.0.25")] = gw.now;  // over: mired says so
+  gw.commit();
+  gw.now += seconds{1};
+  Talk t{gw};
+  const auto g = static_cast<uint32_t>(kGreeting.size());
+  t.open();
+  t.reply(0, 0, kGreeting);
+  gw.wait(seconds{6});
+  t.say(0, g, "EHLO exim\r\n");
+  t.reply(g, 11, "250-mx\r\n250-PIPECONNECT\r\n250 HELP\r\n");
+  EXPECT_EQ(gw.counted(Reason::pipeconnect_hidden), 1u);
+  Talk u{gw};
+  u.port = 40001;
+  u.open();
+  u.say(0, 0, "EHLO exim\r\n");
+  EXPECT_EQ(gw.counted(Reason::early_hello), 0u);
+  EXPECT_EQ(gw.flows(State::tombstone), 1u);
+}
+
 TEST(EarlyTalk, PipeconnectIsHiddenAndItsEarlyHelloIsLeftToRepetition) {
   Gateway gw;
   Talk t{gw};

@@ -28,11 +28,11 @@ TEST(SettingsBuilder, MakesSettingsOfAWholeConfiguration) {
   policy::Treatment treatment;
   treatment.withhold = policy::Withhold::banner;
   treatment.greeting = {100, 200};
-  const auto outcome =
-      told(builder, {mailbox::Global{true, true, 2000, 4000}, mailbox::ClassTreatment{SourceClass::known, treatment},
-                     mailbox::Protect{address("203.0.113.25")},
-                     mailbox::ClassPrefix{prefix("198.51.100.0/24"), SourceClass::trusted},
-                     mailbox::EarlyHello{address("203.0.113.25"), 60}});
+  const auto outcome = told(
+      builder,
+      {mailbox::Global{true, true, 2000, 4000}, mailbox::ClassTreatment{SourceClass::known, treatment},
+       mailbox::Protect{address("203.0.113.25")}, mailbox::ClassPrefix{prefix("198.51.100.0/24"), SourceClass::trusted},
+       mailbox::EarlyHello{address("203.0.113.25"), 60}, mailbox::Penalty{address("2001:db8:0:1::"), 60, 5, 3}});
   ASSERT_TRUE(outcome.settings) << outcome.refusal;
   const source::Settings& s = *outcome.settings;
   EXPECT_EQ(outcome.generation, 7u);
@@ -48,6 +48,13 @@ TEST(SettingsBuilder, MakesSettingsOfAWholeConfiguration) {
   EXPECT_FALSE(s.protects(address("203.0.113.26")));
   EXPECT_EQ(s.classes.find(address("198.51.100.9")), SourceClass::trusted);
   EXPECT_EQ(s.early_hello_until.at(address("203.0.113.25")), kNow + seconds{60});
+  const source::KeptPenalty* kept = s.penalty_of(address("2001:db8:0:1:ffff::9"), kNow + seconds{59});
+  ASSERT_NE(kept, nullptr);
+  EXPECT_EQ(kept->until, kNow + seconds{60});
+  EXPECT_EQ(kept->last_offence, kNow - seconds{5});
+  EXPECT_EQ(kept->offences, 3u);
+  EXPECT_EQ(s.penalty_of(address("2001:db8:0:1::"), kNow + seconds{60}), nullptr);
+  EXPECT_EQ(s.penalty_of(address("2001:db8:0:2::"), kNow), nullptr);
 }
 
 TEST(SettingsBuilder, StartsAfreshForEachConfiguration) {
@@ -114,6 +121,13 @@ TEST(SettingsBuilder, KeepsItsMemoryBoundedWhateverIsSent) {
   }
   EXPECT_EQ(builder.take(mailbox::Commit{1, mailbox::kMaxProtected + 2ull}, kNow)->refusal,
             "more than 65536 protected addresses");
+
+  builder.take(mailbox::Begin{2}, kNow);
+  builder.take(mailbox::Global{}, kNow);
+  for (uint32_t i = 0; i <= mailbox::kMaxPenalties; ++i)
+    builder.take(mailbox::Penalty{wire::Address::v4(i), 1, 0, 1}, kNow);
+  EXPECT_EQ(builder.take(mailbox::Commit{2, mailbox::kMaxPenalties + 2ull}, kNow)->refusal,
+            "more than 65536 penalties");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "dataplane/mailbox/layout.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -19,7 +20,9 @@ std::vector<Down> every_down() {
           Protect{address("203.0.113.25")},
           ClassPrefix{wire::parse_prefix("2001:db8::/32").value(), policy::SourceClass::trusted},
           EarlyHello{address("2001:db8::25"), 3600},
-          Commit{7, 5}};
+          EarlyHello{address("2001:db8::26"), 0},
+          Penalty{address("2001:db8:0:1::"), 60, 3, 2},
+          Commit{7, 7}};
 }
 
 std::vector<Up> every_up() {
@@ -94,7 +97,13 @@ TEST(Layout, RefusesNumbersOutsideTheirRanges) {
   refused(Global{false, false, 2, 1}, "message global: first penalty is longer than the longest");
   refused(Global{false, false, 0, 1}, "message global: first penalty is 0, outside 1 to 2592000000");
   refused(EarlyHello{address("192.0.2.1"), kEarlyHelloCapSeconds + 1},
-          "message early hello: remaining seconds is 2592001, outside 1 to 2592000");
+          "message early hello: remaining seconds is 2592001, outside 0 to 2592000");
+  refused(Penalty{address("192.0.2.1"), 0, 0, 1}, "message penalty: remaining seconds is 0, outside 1 to 2592000");
+  refused(Penalty{address("192.0.2.1"), 1, 2'592'001, 1},
+          "message penalty: seconds since the offence is 2592001, outside 0 to 2592000");
+  refused(Penalty{address("192.0.2.1"), 1, 0, 0}, "message penalty: offences is 0, outside 1 to 4294967295");
+  refused(Penalty{address("2001:db8::1"), 1, 0, 1},
+          "message penalty: a penalty is kept for a source, not for one of its addresses");
   refused(ClassPrefix{{address("192.0.2.0"), 33}, policy::SourceClass::known},
           "message class prefix: prefix length is 33, outside 0 to 32");
   refused(ClassPrefix{{address("2001:db8::"), 129}, policy::SourceClass::known},
@@ -124,9 +133,10 @@ TEST(Layout, CutsALongRefusalRatherThanLosingIt) {
 TEST(Layout, ComparesVersionAndSizes) {
   EXPECT_TRUE(compare(own_hello(4), 4).ok());
   Hello other = own_hello(4);
-  other.layout_version = 2;
+  other.layout_version = kLayoutVersion + 1;
   EXPECT_EQ(compare(other, 4).error(),
-            "its mailbox layout is 2, ours 1; install mired and mire-dataplane of one release");
+            fmt::format("its mailbox layout is {}, ours {}; install mired and mire-dataplane of one release",
+                        kLayoutVersion + 1, kLayoutVersion));
   other = own_hello(4);
   other.up_message_size = 128;
   EXPECT_FALSE(compare(other, 4).ok());

@@ -69,6 +69,22 @@ TEST(SourceTable, ForgetsOneDoublingADay) {
   EXPECT_EQ(t.offend(at("192.0.2.1"), range, now), minutes{1});
 }
 
+TEST(SourceTable, AKeptPenaltyGoesOnWhereItStoodAndCountsOnce) {
+  SourceTable t(100, 1);
+  const PenaltyRange range{minutes{1}, hours{24}};
+  const Time now{hours{100}};
+  const KeptPenalty kept{now + minutes{3}, now - minutes{1}, 3};
+  t.resume(at("192.0.2.1"), kept);
+  EXPECT_EQ(t.find(at("192.0.2.1")), nullptr) << "only who is proven has a record";
+  t.opened(at("192.0.2.1"), now);
+  t.resume(at("192.0.2.1"), kept);
+  EXPECT_TRUE(SourceTable::penalised(*t.find(at("192.0.2.1")), now + seconds{179}));
+  EXPECT_FALSE(SourceTable::penalised(*t.find(at("192.0.2.1")), now + seconds{180}));
+  EXPECT_EQ(t.offend(at("192.0.2.1"), range, now), minutes{8}) << "the fourth";
+  t.resume(at("192.0.2.1"), kept);
+  EXPECT_EQ(t.find(at("192.0.2.1"))->offences, 4u);
+}
+
 TEST(SourceTable, AnUnknownSourceCannotOffend) {
   SourceTable t(100, 1);
   EXPECT_EQ(t.offend(at("192.0.2.1"), {}, Time{}), Duration{});
