@@ -92,16 +92,38 @@ bool Pipeline::Impl::admit(FrameRef& f, const Column& c, SourceClass source_clas
     return false;
   }
   const policy::Treatment& t = treatment(source_class);
-  if (t.concurrent == 0 && t.per_minute == 0) return true;
-  const auto* r = sources_.find(h.source);
-  if (r == nullptr) return true;
-  const bool crowd = t.concurrent != 0 && r->live >= t.concurrent;
-  const bool rush = t.per_minute != 0 && source::SourceTable::opened_this_minute(*r, now_) >= t.per_minute;
-  if (!crowd && !rush) return true;
-  count(crowd ? Reason::concurrent_limit : Reason::rate_limit);
-  if (t.observe) return true;
+  const auto limit = limit_of(h.source, t);
+  if (!limit || t.observe) return true;  // observed, it is counted when the source is proven
+  count(Step{State::none, Verdict::drop, *limit});
   f.fate = Fate::drop;
   return false;
+}
+
+std::optional<policy::Reason> Pipeline::Impl::limit_of(const wire::Address& client, const policy::Treatment& t) const {
+  if (t.concurrent == 0 && t.per_minute == 0) return std::nullopt;
+  const auto* r = sources_.find(client);
+  if (r == nullptr) return std::nullopt;
+  return policy::limit_reached(t, r->live, source::SourceTable::opened_this_minute(*r, now_));
+}
+
+// SYNs that come together pass the limit together, for flows count from their proof on: so it holds there too. A reset
+// is a soft refusal (RFC 5321 3.8: as a 451), and no offence.
+bool Pipeline::Impl::beyond_limit(FrameRef& f, const Column& c, Handle h, const Step& st) {
+  if (st.verdict == Verdict::reset || st.verdict == Verdict::finish) return false;  // it is refused anyhow
+  const auto limit = limit_of(c.id.client, treatment(flows_[h].source_class));
+  if (!limit) return false;
+  const Step refused{State::tombstone, Verdict::reset, *limit};
+  if (treatment(flows_[h].source_class).observe) {
+    count(*limit);
+    flows_[h].set(flow::kWouldReset);
+    return false;
+  }
+  count(refused);
+  f.fate = Fate::drop;
+  report(h, State::syn_ack_sent, refused.verdict, refused.reason);
+  reset_both(h, State::syn_ack_sent, c.headers);
+  enter(h, refused.next);
+  return true;
 }
 
 void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
@@ -185,12 +207,14 @@ void Pipeline::Impl::client_speech(const FrameRef& f, const Column& c, Handle h,
 }
 
 void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, const Step& st) {
-  count(st);
   const wire::Headers& hdr = c.headers;
   const State at = flows_[h].state;
-  const bool proves =
-      e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_hello || e == Event::proof_with_fin;
-  if (proves && at == State::syn_ack_sent) prove(h);
+  if (at == State::syn_ack_sent && (e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_hello ||
+                                    e == Event::proof_with_fin)) {
+    if (beyond_limit(f, c, h, st)) return;
+    prove(h);
+  }
+  count(st);
   if (st.reason == Reason::early_hello) {
     flows_[h].set(flow::kForgiven);
     if (st.verdict == Verdict::pass) f.length = wire::trim_payload(f.bytes(), c.headers);

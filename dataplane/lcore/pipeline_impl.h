@@ -117,6 +117,8 @@ class Pipeline::Impl {
   // client_side.cc
   void on_client(FrameRef&, Column&);
   [[nodiscard]] bool admit(FrameRef&, const Column&, SourceClass, const Step&);
+  [[nodiscard]] std::optional<Reason> limit_of(const wire::Address& client, const policy::Treatment&) const;
+  [[nodiscard]] bool beyond_limit(FrameRef&, const Column&, Handle, const Step&);
   void new_flow(FrameRef&, Column&);
   [[nodiscard]] Event client_event(const FrameRef&, const Column&, const flow::State32&) const;
   void do_client_step(FrameRef&, Column&, Handle, Event, const Step&);

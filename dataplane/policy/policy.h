@@ -5,6 +5,8 @@
 // docs/policy.md draws the states.
 #pragma once
 
+#include <optional>
+
 #include "dataplane/policy/treatment.h"
 #include "dataplane/policy/types.h"
 
@@ -74,6 +76,14 @@ struct Step {
 // Does the treatment withhold the greeting, enforcement included?
 [[nodiscard]] constexpr bool withholds(const Treatment& t) noexcept {
   return t.judged && !t.observe && t.withhold == Withhold::banner && t.greeting.max_ms != 0;
+}
+
+// Is the source at a limit of its class already? Both numbers count its proven flows, without the one in question.
+[[nodiscard]] constexpr std::optional<Reason> limit_reached(const Treatment& t, uint32_t live,
+                                                            uint32_t opened_this_minute) noexcept {
+  if (t.concurrent != 0 && live >= t.concurrent) return Reason::concurrent_limit;
+  if (t.per_minute != 0 && opened_this_minute >= t.per_minute) return Reason::rate_limit;
+  return std::nullopt;
 }
 
 [[nodiscard]] std::string_view to_string(Event) noexcept;

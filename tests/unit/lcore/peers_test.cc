@@ -174,6 +174,78 @@ TEST(Peers, SuspectsAreLimitedInNewFlowsAMinute) {
   EXPECT_EQ(t.syn(), Fate::forward);
 }
 
+// SYNs that come before the first proof.
+std::vector<Talk> syns_at_once(Gateway& gw, uint16_t n) {
+  std::vector<Talk> talks;
+  for (uint16_t i = 0; i < n; ++i) {
+    Talk& t = talks.emplace_back(Talk{gw});
+    t.port = static_cast<uint16_t>(40000 + i);
+    EXPECT_EQ(t.syn(), Fate::forward);
+    EXPECT_EQ(t.syn_ack(), Fate::forward);
+  }
+  return talks;
+}
+
+TEST(Peers, SynsThatComeTogetherDoNotPassALimitTogether) {
+  for (const bool rate : {false, true}) {
+    Gateway gw;
+    auto& unknown = gw.settings().treatments[size_t(SourceClass::unknown)];
+    (rate ? unknown.per_minute : unknown.concurrent) = 2;
+    gw.commit();
+    gw.now = Time{seconds{1020}};
+    auto talks = syns_at_once(gw, 4);
+    EXPECT_EQ(talks[0].ack(), Fate::forward);
+    EXPECT_EQ(talks[1].ack(), Fate::forward);
+    for (size_t i = 2; i < 4; ++i) {
+      gw.forget();
+      EXPECT_EQ(talks[i].ack(), Fate::drop);
+      ASSERT_EQ(gw.sent.size(), 2u) << "a reset for each side";
+      EXPECT_EQ(gw.sent[0].to, Side::wan);
+      EXPECT_EQ(talks[i].in_server(gw.sent[0].h.seq), 0u);
+      EXPECT_EQ(gw.sent[1].to, Side::lan);
+      EXPECT_EQ(talks[i].in_client(gw.sent[1].h.seq), 0u);
+      ASSERT_EQ(gw.events.size(), 1u);
+      EXPECT_EQ(gw.events[0].reason, rate ? Reason::rate_limit : Reason::concurrent_limit);
+      EXPECT_EQ(gw.events[0].penalty_ms, 0u);
+    }
+    EXPECT_EQ(gw.counted(rate ? Reason::rate_limit : Reason::concurrent_limit), 2u);
+    EXPECT_EQ(gw.flows(State::waiting), 2u);
+    EXPECT_EQ(gw.flows(State::tombstone), 2u);
+    const auto source = gw.pipeline().find_source(talks[0].client, gw.now);
+    EXPECT_EQ(source->live_flows, 2u);
+    EXPECT_EQ(source->opened_this_minute, 2u) << "a refused flow is none";
+    EXPECT_EQ(source->offences, 0u);
+    talks[0].from_client(wire::kRst, 0, 0);
+    EXPECT_EQ(gw.pipeline().find_source(talks[0].client, gw.now)->live_flows, 1u);
+  }
+}
+
+TEST(Peers, EarlyTalkBeyondALimitIsStillEarlyTalk) {
+  Gateway gw;
+  gw.settings().treatments[size_t(SourceClass::unknown)].concurrent = 1;
+  gw.commit();
+  auto talks = syns_at_once(gw, 2);
+  talks[0].ack();
+  EXPECT_EQ(talks[1].say(0, 0, "EHLO early\r\n"), Fate::drop);
+  EXPECT_EQ(gw.counted(Reason::early_talk), 1u);
+  EXPECT_EQ(gw.counted(Reason::concurrent_limit), 0u);
+}
+
+TEST(Peers, ALimitThatIsOnlyObservedIsCountedOnceAFlow) {
+  Gateway gw;
+  gw.settings().treatments[size_t(SourceClass::unknown)].concurrent = 1;
+  gw.settings().observe = true;
+  gw.commit();
+  for (uint16_t i = 0; i < 2; ++i) {
+    Talk t{gw};
+    t.port = static_cast<uint16_t>(40000 + i);
+    t.open();
+    EXPECT_EQ(gw.counted(Reason::concurrent_limit), i);
+  }
+  EXPECT_EQ(gw.flows(State::due), 2u);
+  EXPECT_TRUE(gw.sent.empty());
+}
+
 TEST(Peers, UnansweredSynsTakeNoMoreThanTheirShare) {
   Gateway gw;
   gw.settings().protect.insert(address("198.19.0.25"));

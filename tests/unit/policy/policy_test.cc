@@ -244,6 +244,17 @@ TEST(Policy, UnsynchronisedPipeliningIsCountedUnlessToldToReset) {
   EXPECT_EQ(step(State::talking, Event::pipelined, t).verdict, Verdict::count);
 }
 
+TEST(Policy, ALimitIsReachedByWhoHasAsManyFlowsAlready) {
+  Treatment t;
+  EXPECT_EQ(limit_reached(t, UINT32_MAX, UINT32_MAX), std::nullopt) << "0: no limit";
+  t.concurrent = 2;
+  t.per_minute = 3;
+  EXPECT_EQ(limit_reached(t, 1, 2), std::nullopt);
+  EXPECT_EQ(limit_reached(t, 2, 2), Reason::concurrent_limit);
+  EXPECT_EQ(limit_reached(t, 1, 3), Reason::rate_limit);
+  EXPECT_EQ(limit_reached(t, 2, 3), Reason::concurrent_limit);
+}
+
 TEST(Policy, BlockedSourcesAreRefusedAtTheirSyn) {
   Treatment t = default_treatments()[size_t(SourceClass::blocked)];
   EXPECT_EQ(step(State::none, Event::syn, t), (Step{State::none, Verdict::drop, Reason::blocked}));
