@@ -106,24 +106,21 @@ std::optional<policy::Reason> Pipeline::Impl::limit_of(const wire::Address& clie
   return policy::limit_reached(t, r->live, source::SourceTable::opened_this_minute(*r, now_));
 }
 
-// SYNs that come together pass the limit together, for flows count from their proof on: so it holds there too. A reset
-// is a soft refusal (RFC 5321 3.8: as a 451), and no offence.
-bool Pipeline::Impl::beyond_limit(FrameRef& f, const Column& c, Handle h, const Step& st) {
-  if (st.verdict == Verdict::reset || st.verdict == Verdict::finish) return false;  // it is refused anyhow
-  const auto limit = limit_of(c.id.client, treatment(flows_[h].source_class));
-  if (!limit) return false;
-  const Step refused{State::tombstone, Verdict::reset, *limit};
-  if (treatment(flows_[h].source_class).observe) {
-    count(*limit);
-    flows_[h].set(flow::kWouldReset);
-    return false;
-  }
+// SYNs that come together pass the limit together, for flows count from their proof on: so it holds there too.
+std::optional<policy::Reason> Pipeline::Impl::limit_of_proof(const wire::Address& client, const flow::State32& s,
+                                                             const Step& st) const {
+  if (st.verdict == Verdict::reset || st.verdict == Verdict::finish) return std::nullopt;  // it is refused anyhow
+  return limit_of(client, treatment(s.source_class));
+}
+
+// A soft refusal (RFC 5321 3.8: a reset counts as a 451), and no offence.
+void Pipeline::Impl::refuse_beyond_limit(FrameRef& f, const Column& c, Handle h, Reason limit) {
+  const Step refused{State::tombstone, Verdict::reset, limit};
   count(refused);
   f.fate = Fate::drop;
   report(h, State::syn_ack_sent, refused.verdict, refused.reason);
   reset_both(h, State::syn_ack_sent, c.headers);
   enter(h, refused.next);
-  return true;
 }
 
 void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
@@ -150,7 +147,6 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
   if (handle == flow::kNoFlow) return;
   flow::State32& s = flows_[handle];
   s.client_isn = h.seq;
-  if (st.verdict == Verdict::count) s.set(flow::kWouldReset);
   enter(handle, st.next);
   if (const Handle oldest = flows_.leash(handle); oldest != flow::kNoFlow) {
     count(Reason::syn_share_full);
@@ -186,6 +182,16 @@ void Pipeline::Impl::prove(Handle h) {
   if (!sources_.opened(client, now_)) count(Reason::source_table_full);
   if (const auto* kept = settings_->penalty_of(client, now_)) sources_.resume(client, *kept);
   ++counters_.opened[static_cast<size_t>(s.source_class)][client.is_v4() ? 0 : 1];
+  if (!policy::would_block(treatment(s.source_class))) return;
+  s.set(flow::kWouldReset);
+  ++counters_.would_have.blocked;
+}
+
+// Observe mode: the first reason to refuse a flow counts.
+void Pipeline::Impl::would_reset(Handle h) {
+  if (flows_[h].has(flow::kWouldReset)) return;
+  flows_[h].set(flow::kWouldReset);
+  ++counters_.would_have.reset;
 }
 
 // New payload in a dialogue: the scanner reads it, in order, once.
@@ -211,8 +217,16 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
   const State at = flows_[h].state;
   if (at == State::syn_ack_sent && (e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_hello ||
                                     e == Event::proof_with_fin)) {
-    if (beyond_limit(f, c, h, st)) return;
+    const auto limit = limit_of_proof(c.id.client, flows_[h], st);
+    if (limit && !treatment(flows_[h].source_class).observe) {
+      refuse_beyond_limit(f, c, h, *limit);
+      return;
+    }
     prove(h);
+    if (limit) {
+      count(*limit);
+      would_reset(h);
+    }
   }
   count(st);
   if (st.reason == Reason::early_hello) {
@@ -248,6 +262,7 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
       break;
     case Verdict::count:
       if (st.reason == Reason::unsynchronised_pipelining) {
+        if (policy::would_reset_pipelining(treatment(flows_[h].source_class))) would_reset(h);
         report(h, at, st.verdict, st.reason, 0, payload(f, hdr));
         break;
       }
@@ -315,7 +330,7 @@ void Pipeline::Impl::early_talk(const FrameRef& f, const Column& c, Handle h, co
     enter(h, State::tombstone);
     return;
   }
-  if (st.reason == Reason::early_talk_observed) s.set(flow::kWouldReset);
+  if (st.reason == Reason::early_talk_observed) would_reset(h);
   report(h, at, st.verdict, st.reason, held_ms, said);
   s.set(flow::kSpoke);
   if (at == State::banner_held) end_hold(h, st.reason);

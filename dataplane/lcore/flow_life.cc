@@ -319,6 +319,9 @@ void Pipeline::Impl::end_report(Handle h) {
       const DialogueRecord* d = dialogue_of(s);
       const bool delivered = d != nullptr && d->dialogue.accepted() != 0;
       if (delivered) count(Reason::delivered);
+      if (delivered && s.has(flow::kWouldReset))
+        ++(policy::would_block(treatment(s.source_class)) ? counters_.would_have.blocked_delivered
+                                                          : counters_.would_have.reset_delivered);
       const Reason spoke = s.has(flow::kSpoke) ? Reason::closing : Reason::no_data;
       report(h, s.state, policy::Verdict::pass, delivered ? Reason::delivered : spoke);
       return;

@@ -36,6 +36,15 @@ struct PipelineOptions {
   uint32_t replies_per_second = 10'000;  // bound on replies to unproven sources
 };
 
+// What enforcement would have done to proven flows, and how many of those went on to deliver mail that the server
+// accepted: what an operator wants to see before enforcement begins.
+struct WouldHave {
+  uint64_t reset = 0;
+  uint64_t reset_delivered = 0;
+  uint64_t blocked = 0;
+  uint64_t blocked_delivered = 0;
+};
+
 // Counters that only this lcore writes; readers elsewhere see each number whole, though not all of one instant.
 struct Counters {
   std::array<uint64_t, policy::kReasons> reasons{};
@@ -46,6 +55,7 @@ struct Counters {
   std::array<uint64_t, policy::kStates> flows{};  // gauge: flows in each state
   std::array<std::array<uint64_t, 2>, policy::kClasses>
       opened{};              // proven flows by class and family (0: IPv4, 1: IPv6)
+  WouldHave would_have;      // observe mode
   uint64_t events_lost = 0;  // flow events for which there was no room
   uint64_t late_ms_max = 0;  // worst lateness of a release
   uint64_t hold_ms_sum = 0;  // of all releases

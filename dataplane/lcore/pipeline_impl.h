@@ -118,11 +118,14 @@ class Pipeline::Impl {
   void on_client(FrameRef&, Column&);
   [[nodiscard]] bool admit(FrameRef&, const Column&, SourceClass, const Step&);
   [[nodiscard]] std::optional<Reason> limit_of(const wire::Address& client, const policy::Treatment&) const;
-  [[nodiscard]] bool beyond_limit(FrameRef&, const Column&, Handle, const Step&);
+  [[nodiscard]] std::optional<Reason> limit_of_proof(const wire::Address& client, const flow::State32&,
+                                                     const Step&) const;
+  void refuse_beyond_limit(FrameRef&, const Column&, Handle, Reason);
   void new_flow(FrameRef&, Column&);
   [[nodiscard]] Event client_event(const FrameRef&, const Column&, const flow::State32&) const;
   void do_client_step(FrameRef&, Column&, Handle, Event, const Step&);
   void prove(Handle);
+  void would_reset(Handle);
   void client_speech(const FrameRef&, const Column&, Handle, smtp::Findings&);
   void early_talk(const FrameRef&, const Column&, Handle, const Step&, State at);
   void edit_syn(FrameRef&, Column&, SourceClass);

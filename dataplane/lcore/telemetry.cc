@@ -30,6 +30,11 @@ class Sums {
       std::get<uint64_t>(rows_[at->second].second) += n;
     }
   }
+  // A zero that is an answer.
+  void add_even_zero(const std::string& name, uint64_t n) {
+    if (index_.try_emplace(name, rows_.size()).second) rows_.emplace_back(name, uint64_t{0});
+    add(name, n);
+  }
   void most(const std::string& name, uint64_t n) {
     if (n == 0) return;
     const auto [at, fresh] = index_.try_emplace(name, rows_.size());
@@ -56,6 +61,10 @@ void add_pipeline(Sums& sums, const Counters& c) {
     sums.add(fmt::format("bytes_in_{}", kSides[side]), peek(c.bytes_in[side]));
     sums.add(fmt::format("crafted_{}", kSides[side]), peek(c.crafted[side]));
   }
+  sums.add_even_zero("would_have_reset", peek(c.would_have.reset));
+  sums.add_even_zero("would_have_reset_delivered", peek(c.would_have.reset_delivered));
+  sums.add_even_zero("would_have_blocked", peek(c.would_have.blocked));
+  sums.add_even_zero("would_have_blocked_delivered", peek(c.would_have.blocked_delivered));
   sums.add("releases", peek(c.releases));
   sums.add("hold_ms_sum", peek(c.hold_ms_sum));
   sums.most("late_ms_max", peek(c.late_ms_max));

@@ -25,10 +25,11 @@ bool holds_syn_ack(const Treatment& t) noexcept { return t.judged && !t.observe 
 
 // RFC 5321 4.3.1: a client waits for the greeting. One that does not is an early talker.
 Step early_talk(const Treatment& t) noexcept {
-  if (t.observe) return {State::talking, Verdict::count, Reason::early_talk_observed};
   switch (t.early_talk) {
-    case OnEarlyTalk::count: return {State::talking, Verdict::count, Reason::early_talk_counted};
-    case OnEarlyTalk::reset: return {State::tombstone, Verdict::reset, Reason::early_talk};
+    case OnEarlyTalk::count: break;
+    case OnEarlyTalk::reset:
+      if (t.observe) return {State::talking, Verdict::count, Reason::early_talk_observed};
+      return {State::tombstone, Verdict::reset, Reason::early_talk};
   }
   return {State::talking, Verdict::count, Reason::early_talk_counted};
 }

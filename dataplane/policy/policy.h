@@ -78,6 +78,14 @@ struct Step {
   return t.judged && !t.observe && t.withhold == Withhold::banner && t.greeting.max_ms != 0;
 }
 
+// Observe mode: what enforcement would have done to a flow of this class.
+[[nodiscard]] constexpr bool would_block(const Treatment& t) noexcept {
+  return t.judged && t.observe && t.syn != OnSyn::pass;
+}
+[[nodiscard]] constexpr bool would_reset_pipelining(const Treatment& t) noexcept {
+  return t.judged && t.observe && t.pipelining == OnPipelining::reset;
+}
+
 // Is the source at a limit of its class already? Both numbers count its proven flows, without the one in question.
 [[nodiscard]] constexpr std::optional<Reason> limit_reached(const Treatment& t, uint32_t live,
                                                             uint32_t opened_this_minute) noexcept {

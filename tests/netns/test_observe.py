@@ -21,6 +21,8 @@ def test_an_early_talker_is_counted_and_served(lab, gate, family):
     event = gate.await_event(source=client, reason="early_talk_observed")
     assert event["verdict"] != "reset"
     gate.await_counter("early_talk_observed", 1)
+    gate.await_counter("would_have_reset", 1)
+    gate.await_counter("would_have_reset_delivered", 1)  # what an operator should see before enforcing
     assert gate.events(source=client, reason="early_talk") == []
 
 
@@ -42,4 +44,6 @@ def test_a_blocked_source_is_counted_and_served(lab, gate, family):
         assert read_reply(connection) == peers.GREETING
         connection.close()
     gate.await_counter("blocked_observed", 1)
+    gate.await_counter("would_have_blocked", 1)
+    assert gate.counter("would_have_blocked_delivered") == 0
     assert gate.counter("blocked") == 0

@@ -101,20 +101,26 @@ void print_json(const replay::Outcome& o) {
 }
 
 void print_summary(const replay::Replay& r) {
-  uint64_t reset = 0, reset_delivered = 0, held = 0, dropped = 0;
+  uint64_t held = 0;
+  lcore::WouldHave would_have;
   for (const auto& o : r.outcomes()) {
-    const bool refused = o.verdict == policy::Verdict::reset || o.verdict == policy::Verdict::drop;
-    reset += o.reason == Reason::early_talk;
-    dropped += o.reason == Reason::blocked;
+    const uint64_t delivered = o.accepted != 0 ? 1 : 0;
     held += o.verdict == policy::Verdict::hold;
-    reset_delivered += refused && o.accepted != 0;
+    if (o.reason == Reason::early_talk) {
+      ++would_have.reset;
+      would_have.reset_delivered += delivered;
+    } else if (o.reason == Reason::blocked) {
+      ++would_have.blocked;
+      would_have.blocked_delivered += delivered;
+    }
   }
   const auto& t = r.totals();
-  fmt::print(stderr,
-             "{} frames: {} flows to protected servers, {} would have been held, {} reset for early talk, {} blocked; "
-             "{} of those "
-             "refused delivered mail that the server accepted\n",
-             t.frames, r.outcomes().size(), held, reset, dropped, reset_delivered);
+  fmt::print(
+      stderr,
+      "{} frames: {} flows to protected servers; would have held {}; would have reset {}, of which {} delivered; "
+      "would have blocked {}, of which {} delivered\n",
+      t.frames, r.outcomes().size(), held, would_have.reset, would_have.reset_delivered, would_have.blocked,
+      would_have.blocked_delivered);
   if (t.unprotected != 0)
     fmt::print(stderr, "{} frames of port 25 belong to servers that are not protected\n", t.unprotected);
   if (t.cut != 0)

@@ -101,11 +101,13 @@ void Replay::frame(std::vector<uint8_t> bytes, Time at, bool cut) {
 
 bool Replay::offer(const mailbox::FlowEvent& e) {
   Outcome& o = outcome_of({e.client, e.client_port, e.server, e.vlan}, now_, false);
-  if (e.reason == Reason::early_talk_observed) {
-    const auto& t = settings_.treatments[static_cast<size_t>(e.source_class)];
-    const bool resets = t.early_talk == policy::OnEarlyTalk::reset && !t.observe;
-    o.verdict = resets ? Verdict::reset : Verdict::count;
-    o.reason = resets ? Reason::early_talk : Reason::early_talk_counted;
+  if (e.reason == Reason::early_talk_observed || e.reason == Reason::early_talk_counted) {
+    const bool resets =
+        e.reason == Reason::early_talk_observed && !settings_.treatments[static_cast<size_t>(e.source_class)].observe;
+    if (o.reason != Reason::blocked) {  // who is refused at the SYN never gets to talk
+      o.verdict = resets ? Verdict::reset : Verdict::count;
+      o.reason = resets ? Reason::early_talk : Reason::early_talk_counted;
+    }
     o.first_bytes.assign(e.first_bytes.begin(), e.first_bytes.begin() + e.bytes_length);
   } else if (e.reason == Reason::unsynchronised_pipelining) {
     o.unsynchronised = true;

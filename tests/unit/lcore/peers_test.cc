@@ -241,6 +241,7 @@ TEST(Peers, ALimitThatIsOnlyObservedIsCountedOnceAFlow) {
     t.port = static_cast<uint16_t>(40000 + i);
     t.open();
     EXPECT_EQ(gw.counted(Reason::concurrent_limit), i);
+    EXPECT_EQ(gw.pipeline().counters().would_have.reset, i);
   }
   EXPECT_EQ(gw.flows(State::due), 2u);
   EXPECT_TRUE(gw.sent.empty());

@@ -63,6 +63,12 @@ TEST(Telemetry, StatsAreTheSumOfAllLcores) {
   EXPECT_EQ(number(section(all, "total"), "sent_lan"), 2u);
   EXPECT_EQ(number(section(all, "lcore_0"), "not_smtp"), 1u);
   EXPECT_EQ(number(section(all, "lcore_1"), "not_smtp"), 1u);
+  for (const char* zero :
+       {"would_have_reset", "would_have_reset_delivered", "would_have_blocked", "would_have_blocked_delivered"}) {
+    const Rows& total = section(all, "total");
+    EXPECT_EQ(std::count(total.begin(), total.end(), std::pair<std::string, Value>{zero, uint64_t{0}}), 1)
+        << zero << ": zero is an answer here";
+  }
   const Report one = report_stats(subject_of(bench), "1");
   EXPECT_EQ(number(one.rows, "not_smtp"), 1u);
   EXPECT_EQ(report_stats(subject_of(bench), "2").rows[0].first, "error");

@@ -255,6 +255,14 @@ TEST(Policy, ALimitIsReachedByWhoHasAsManyFlowsAlready) {
   EXPECT_EQ(limit_reached(t, 2, 3), Reason::concurrent_limit);
 }
 
+TEST(Policy, ObservedEarlyTalkWouldHaveBeenResetOnlyWhereItIs) {
+  Treatment t = default_treatments()[size_t(SourceClass::known)];
+  t.observe = true;
+  EXPECT_EQ(step(State::greeted, Event::early, t), (Step{State::talking, Verdict::count, Reason::early_talk_observed}));
+  t.early_talk = OnEarlyTalk::count;
+  EXPECT_EQ(step(State::greeted, Event::early, t), (Step{State::talking, Verdict::count, Reason::early_talk_counted}));
+}
+
 TEST(Policy, BlockedSourcesAreRefusedAtTheirSyn) {
   Treatment t = default_treatments()[size_t(SourceClass::blocked)];
   EXPECT_EQ(step(State::none, Event::syn, t), (Step{State::none, Verdict::drop, Reason::blocked}));

@@ -95,6 +95,22 @@ TEST(Replay, ClassesDecideAsInTheGateway) {
   }
 }
 
+TEST(Replay, EarlyTalkIsOnlyCountedOfWhoMayAndNeverHeardOfWhoIsBlocked) {
+  for (const auto& [c, verdict, reason] : std::vector<std::tuple<SourceClass, Verdict, Reason>>{
+           {SourceClass::trusted, Verdict::count, Reason::early_talk_counted},
+           {SourceClass::known, Verdict::reset, Reason::early_talk},
+           {SourceClass::blocked, Verdict::drop, Reason::blocked}}) {
+    Tape t;
+    t.settings.classes.set(*wire::parse_prefix("198.18.0.0/15"), c);
+    t.open();
+    t.client(wire::kAck | wire::kPsh, 0, 0, "EHLO a\r\n");
+    const auto o = t.play();
+    ASSERT_EQ(o.size(), 1u);
+    EXPECT_EQ(o[0].verdict, verdict);
+    EXPECT_EQ(o[0].reason, reason);
+  }
+}
+
 TEST(Replay, AFlowThatBeganBeforeTheCaptureIsJoined) {
   Tape t;
   t.server(wire::kAck, 100, 50, "250 ok\r\n");
