@@ -58,15 +58,16 @@ class BucketTable {
     prefetch_line(&buckets_[p.second]);
   }
 
-  // Stage 2, once the tags are there: the record that will be read, or the place that a new one will take.
-  void prefetch_record(const Probe& p) const noexcept {
-    const uint32_t in_first = matches(p.first, p.tag), in_second = matches(p.second, p.tag);
-    if ((in_first | in_second) == 0) {
+  // Stage 2, once the tags are there: the record that will be read, or the place that a new one will take. Returns the
+  // first record whose tag fits (nearly always the right one; its key tells), kNone if the key is not in.
+  uint32_t prefetch_record(const Probe& p) const noexcept {
+    const uint64_t fits = matches(p.first, p.tag) | uint64_t{matches(p.second, p.tag)} << kSlots;
+    if (fits == 0) {
       if (const uint32_t i = place_for(p); i != kNone) prefetch_lines(i);
-      return;
+      return kNone;
     }
-    for (uint32_t m = in_first; m != 0; m &= m - 1) prefetch_lines(index_of(p.first, m));
-    for (uint32_t m = in_second; m != 0; m &= m - 1) prefetch_lines(index_of(p.second, m));
+    for (uint64_t m = fits; m != 0; m &= m - 1) prefetch_lines(index_in(p, m));
+    return index_in(p, fits);
   }
 
   [[nodiscard]] uint32_t find(const Key& key, const Probe& p) const noexcept {
@@ -96,10 +97,8 @@ class BucketTable {
   [[nodiscard]] bool used(uint32_t index) const noexcept {
     return index / kSlots < count_ && buckets_[index / kSlots].tag[index % kSlots] != 0;
   }
-  [[nodiscard]] Record& operator[](uint32_t index) noexcept { return buckets_[index / kSlots].record[index % kSlots]; }
-  [[nodiscard]] const Record& operator[](uint32_t index) const noexcept {
-    return buckets_[index / kSlots].record[index % kSlots];
-  }
+  [[nodiscard]] Record& operator[](uint32_t index) noexcept { return *record_at(index); }
+  [[nodiscard]] const Record& operator[](uint32_t index) const noexcept { return *record_at(index); }
   void prefetch_at(uint32_t index) const noexcept {
     prefetch_line(&buckets_[index / kSlots]);
     prefetch_lines(index);
@@ -140,6 +139,18 @@ class BucketTable {
   }
   [[nodiscard]] static uint32_t index_of(uint32_t bucket, uint32_t mask) noexcept {
     return bucket * kSlots + static_cast<uint32_t>(std::countr_zero(mask));
+  }
+  // The lowest bit of a mask over both buckets, the second's slots above the first's.
+  [[nodiscard]] static uint32_t index_in(const Probe& p, uint64_t mask) noexcept {
+    const auto bit = static_cast<uint32_t>(std::countr_zero(mask));
+    return (bit < kSlots ? p.first : p.second) * kSlots + bit % kSlots;
+  }
+  // buckets_[index / kSlots].record[index % kSlots], as one line of tags for each bucket up to this one and `index`
+  // records: without a remainder, for it is asked for many times a packet.
+  [[nodiscard]] Record* record_at(uint32_t index) const noexcept {
+    char* first = reinterpret_cast<char*>(buckets_) + sizeof(Bucket::tag);
+    return reinterpret_cast<Record*>(first + size_t{index / kSlots} * sizeof(Bucket::tag) +
+                                     size_t{index} * sizeof(Record));
   }
 
   // Bit s: slot s of the bucket has this tag (0: it is empty).

@@ -149,10 +149,9 @@ void Pipeline::Impl::begin_dialogue(flow::State32& s) {
 }
 
 // The one place where a flow's state changes. Keeps the words of the record in step with it.
-void Pipeline::Impl::enter(Handle h, State next) {
+void Pipeline::Impl::change(Handle h, State next) {
   flow::State32& s = flows_[h];
   const State was = s.state;
-  if (next == was) return;
   if (next == State::none) {
     end_report(h);
     erase(h);
@@ -250,9 +249,8 @@ void Pipeline::Impl::saw_fin(Handle h, flow::Flag whose) {
 }
 
 // Frames went past us since the flow began, and it is not yet talking: whatever we believe of it may be wrong.
-void Pipeline::Impl::obey_epoch(Handle h) {
+void Pipeline::Impl::distrust(Handle h) {
   flow::State32& s = flows_[h];
-  if (s.epoch == epoch_) return;
   s.epoch = epoch_;
   switch (s.state) {
     case State::banner_held:

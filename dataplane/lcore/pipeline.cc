@@ -69,7 +69,7 @@ void Pipeline::Impl::process(Burst& burst, Time now) {
   now_ = now;
   if (!started_ || now_ms() > calendar_.now_ms() + 1000) expire(now);
   parse(burst);
-  look_up(burst);
+  look_up();
   for (burst.decided = 0; burst.decided < burst.count; ++burst.decided)
     act(burst.frames[burst.decided], columns_[burst.decided]);
 }
@@ -77,6 +77,7 @@ void Pipeline::Impl::process(Burst& burst, Time now) {
 // Fills headers, roles and probes. Nothing is asked for here: a prefetch that misses the TLB holds up whatever waits
 // for a store to be forwarded (keys are put together from parts), and the burst would go one miss at a time.
 void Pipeline::Impl::parse(Burst& burst) {
+  smtp_.clear();
   for (size_t i = 0; i < burst.count; ++i) prefetch_line(burst.frames[i].data);
   for (size_t i = 0; i < burst.count; ++i) {
     const FrameRef& f = burst.frames[i];
@@ -87,62 +88,58 @@ void Pipeline::Impl::parse(Burst& burst) {
 
     // In its place: a copy would wait for each of the small stores that make it.
     // (The probe likewise.)
-    const wire::Headers& h = *::new (&c.headers) wire::Headers(wire::parse(f.bytes()));
-    c.role = role_of(h, f.from);
-    c.handle = flow::kNoFlow;
-    c.asks_source = false;
-    c.deadline_ms = 0;
+    ::new (&c.headers) wire::Headers(wire::parse(f.bytes()));
+  }
+  for (size_t i = 0; i < burst.count; ++i) {
+    Column& c = columns_[i];
+    const wire::Headers& h = c.headers;
+    c.role = role_of(h, burst.frames[i].from);
     if (c.role == Role::none) continue;
     const bool client = c.role == Role::client;
     const uint32_t server = endpoints_.find({client ? h.destination : h.source, h.vlan.value});
     c.id = {client ? h.source : h.destination, client ? h.source_port : h.destination_port,
             static_cast<uint16_t>(server)};
+    c.handle = flow::kNoFlow;
     if (server == 0) continue;
     ::new (&c.probe) flow::FlowTable::Probe(flows_.probe(c.id));
+    smtp_.add(i);
   }
 }
 
 // Asks for the buckets; when they have come, for the records in them; and when those have come, for what their next
 // step will touch: the source, the calendar's page, the flow that gives way.
-void Pipeline::Impl::look_up(const Burst& burst) {
-  for (size_t i = 0; i < burst.count; ++i) {
-    const Column& c = columns_[i];
-    if (c.role != Role::none && c.id.server != 0) flows_.prefetch(c.probe);
-  }
-  for (size_t i = 0; i < burst.count; ++i) {
-    const Column& c = columns_[i];
-    if (c.role != Role::none && c.id.server != 0) flows_.prefetch_record(c.probe);
-  }
+void Pipeline::Impl::look_up() {
+  for (const size_t i : smtp_) flows_.prefetch(columns_[i].probe);
+  for (const size_t i : smtp_) columns_[i].handle = flows_.prefetch_record(columns_[i].probe);
   unsigned holds = 0, begun = 0;
-  for (size_t i = 0; i < burst.count; ++i) {
-    Column& c = columns_[i];
-    if (c.role != Role::none && c.id.server != 0) foresee(c, holds, begun);
-  }
-  for (size_t i = 0; i < burst.count; ++i)
-    if (columns_[i].asks_source) sources_.prefetch(columns_[i].source);
-  for (size_t i = 0; i < burst.count; ++i)
-    if (columns_[i].asks_source) sources_.prefetch_record(columns_[i].source);
-  for (size_t i = 0; i < burst.count; ++i)
+  asking_.clear();
+  for (const size_t i : smtp_)
+    if (foresee(columns_[i], holds, begun)) asking_.add(i);
+  for (const size_t i : asking_) sources_.prefetch(columns_[i].source);
+  for (const size_t i : asking_) sources_.prefetch_record(columns_[i].source);
+  for (const size_t i : asking_)
     if (columns_[i].deadline_ms != 0) calendar_.prefetch_chunk(columns_[i].deadline_ms);
 }
 
-// A guess, and only worth a cache miss: a frame of the same burst may change everything.
-void Pipeline::Impl::foresee(Column& c, unsigned& holds, unsigned& begun) {
-  c.handle = flows_.find(c.id, c.probe);
+// Settles which flow it is. True: it will ask for its source. A guess, and only worth a cache miss: a frame of the same
+// burst may change everything.
+bool Pipeline::Impl::foresee(Column& c, unsigned& holds, unsigned& begun) {
+  if (c.handle != flow::kNoFlow && !flows_.is(c.handle, c.id)) c.handle = flows_.find(c.id, c.probe);
   const uint8_t flags = c.headers.flags;
   const bool client = c.role == Role::client, fresh = c.handle == flow::kNoFlow;
   const bool proves = client && !fresh && flows_[c.handle].state == State::syn_ack_sent && (flags & wire::kSyn) == 0;
   const bool begins = client && fresh && (flags & wire::kSyn) != 0;
   const bool ends = !fresh && (flags & wire::kRst) != 0;
-  if (!proves && !begins && !ends) return;
-  c.asks_source = true;
+  if (!proves && !begins && !ends) return false;
   c.source = sources_.probe(c.id.client);
+  c.deadline_ms = 0;
   if (begins) flows_.prefetch_oldest(begun++);
-  if (!proves) return;
+  if (!proves) return true;
   const policy::Treatment& t = treatment(flows_[c.handle].source_class);
-  if (!policy::withholds(t)) return;
+  if (!policy::withholds(t)) return true;
   c.deadline_ms = deadline_after(hold_of(t.greeting, lots_.peek(holds++)));
   calendar_.prefetch(c.deadline_ms);
+  return true;
 }
 
 // The flow of a frame, if its look-up still holds good.
@@ -162,14 +159,16 @@ void Pipeline::Impl::act(FrameRef& f, Column& c) {
         count(Reason::fragment);
       } else if (c.headers.kind == wire::FrameKind::tcp &&
                  (c.headers.source_port == kSmtp || c.headers.destination_port == kSmtp)) {
-        clamp_mss(f, c);
+        if ((c.headers.flags & wire::kSyn) != 0) clamp_mss(f, c);
         count(Reason::outbound);
       } else {
         count(Reason::not_smtp);
       }
       return;
     case Role::client:
-    case Role::server: clamp_mss(f, c); break;
+    case Role::server:
+      if ((c.headers.flags & wire::kSyn) != 0) clamp_mss(f, c);
+      break;
   }
   if (settings_ == nullptr) {
     count(Reason::not_configured);

@@ -54,10 +54,22 @@ struct Column {
   flow::FlowId id;  // valid if the role is not none and the endpoint is known
   flow::FlowTable::Probe probe;
   Role role = Role::none;
-  bool asks_source = false;
-  flow::Handle handle = flow::kNoFlow;  // as it was when the burst was looked up
-  source::SourceTable::Probe source;    // valid if asks_source
+  flow::Handle handle = flow::kNoFlow;  // as it was when the burst was looked up; kNoFlow if it is not known
+  source::SourceTable::Probe source;    // valid if it asks for its source
   uint64_t deadline_ms = 0;             // of the hold that it will probably begin
+};
+
+// Some columns of the burst, in their order.
+class Picks {
+ public:
+  void clear() noexcept { count_ = 0; }
+  void add(size_t column) noexcept { at_[count_++] = static_cast<uint8_t>(column); }
+  [[nodiscard]] const uint8_t* begin() const noexcept { return at_.data(); }
+  [[nodiscard]] const uint8_t* end() const noexcept { return at_.data() + count_; }
+
+ private:
+  std::array<uint8_t, kBurst> at_;
+  size_t count_ = 0;
 };
 
 // Chance drawn ahead: a burst can see where its holds will end, and ask for the calendar's lines before it gets there.
@@ -109,8 +121,8 @@ class Pipeline::Impl {
   // pipeline.cc: the stages
   [[nodiscard]] ServerFacts facts_of(const wire::Address& server) const;
   void parse(Burst&);
-  void look_up(const Burst&);
-  void foresee(Column&, unsigned& holds, unsigned& begun);
+  void look_up();
+  [[nodiscard]] bool foresee(Column&, unsigned& holds, unsigned& begun);
   [[nodiscard]] Handle flow_of(const Column&) const;
   void act(FrameRef&, Column&);
 
@@ -147,7 +159,10 @@ class Pipeline::Impl {
   // flow_life.cc
   [[nodiscard]] Handle create(const Column&, SourceClass, uint32_t path);
   void erase(Handle);
-  void enter(Handle, State next);
+  void enter(Handle h, State next) {
+    if (flows_[h].state != next) change(h, next);
+  }
+  void change(Handle, State next);
   void drop_payload_refs(flow::State32&);
   void begin_dialogue(flow::State32&);
   [[nodiscard]] DialogueRecord* dialogue_of(const flow::State32&);
@@ -158,7 +173,11 @@ class Pipeline::Impl {
   void saw_fin(Handle, flow::Flag whose);
   [[nodiscard]] uint32_t ran_ms(const flow::State32&) const;
   void leave_sources(Handle);
-  void obey_epoch(Handle);
+  void obey_epoch(Handle h) {
+    if (flows_[h].epoch != epoch_) [[unlikely]]
+      distrust(h);
+  }
+  void distrust(Handle);
   [[nodiscard]] SourceClass class_of(const wire::Address& client) const { return class_at(client, now_); }
   [[nodiscard]] SourceClass class_at(const wire::Address& client, Time now) const;
   [[nodiscard]] uint32_t path_of(const FrameRef&, const wire::Headers&, bool from_server);
@@ -220,6 +239,8 @@ class Pipeline::Impl {
   uint32_t free_dialogue_ = 0;
 
   std::array<Column, kBurst> columns_;
+  Picks smtp_;                    // columns with a role and a known server
+  Picks asking_;                  // of these, those that will ask for their source
   std::vector<uint8_t> scratch_;  // a greeting put together
   Time now_{};
   bool started_ = false;

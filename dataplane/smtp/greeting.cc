@@ -1,6 +1,7 @@
 #include "dataplane/smtp/greeting.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace mire::smtp {
 namespace {
@@ -41,11 +42,11 @@ GreetingScan scan_greeting(std::span<const uint8_t> bytes) noexcept {
     if (separator != ' ' && separator != '-' && separator != '\r') return kUnjudgeable;
     if (refusal) return {GreetingResult::refused, refusal_end(scanned, bytes.size())};
 
-    const auto end = std::find(scanned.begin() + static_cast<ptrdiff_t>(at), scanned.end(), uint8_t{'\n'});
+    const auto* end = static_cast<const uint8_t*>(std::memchr(&scanned[at], '\n', scanned.size() - at));
     if (separator == '\r' && at + 1 < scanned.size() && scanned[at + 1] != '\n') return kUnjudgeable;
-    if (end == scanned.end()) return undecided;
+    if (end == nullptr) return undecided;
     if (*(end - 1) != '\r') return kUnjudgeable;
-    at = static_cast<size_t>(end - scanned.begin()) + 1;
+    at = static_cast<size_t>(end - scanned.data()) + 1;
     if (separator != '-') return {GreetingResult::ready, at};
   }
   return kUnjudgeable;
