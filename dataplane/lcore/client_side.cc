@@ -69,7 +69,13 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
     client_speech(f, c, h, findings);
     if (findings.unsynchronised != 0) e = Event::pipelined;
   }
-  do_client_step(f, c, h, e, policy::step(s.state, e, treatment(s.source_class)));
+  const Step st = policy::step(s.state, e, treatment(s.source_class));
+  if (e == Event::nothing_new && st.verdict == Verdict::pass && st.next == s.state &&
+      (c.headers.flags & wire::kFin) == 0) {
+    count(st);  // keepalives, ACKs, repetitions: most of what a held flow sends
+    return;
+  }
+  do_client_step(f, c, h, e, st);
 }
 
 // A client that was once offered PIPECONNECT puts EHLO, and the whole message behind it, where it was told it might.
@@ -159,8 +165,10 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
 void Pipeline::Impl::edit_syn(FrameRef& f, Column& c, SourceClass source_class) {
   if (source_class == SourceClass::trusted || source_class == SourceClass::exempt) return;
   if (treatment(source_class).observe) return;
-  if (wire::read_options(f.bytes(), c.headers).signature) return;  // RFC 2385, RFC 5925: signed over header and data
-  if (wire::blank_fast_open_and_multipath(f.bytes(), c.headers)) count(Reason::options_blanked);
+  const wire::TcpOptions o = wire::read_options(f.bytes(), c.headers);
+  if (o.signature) return;  // RFC 2385, RFC 5925: signed over header and data
+  if ((o.fast_open || o.multipath) && wire::blank_fast_open_and_multipath(f.bytes(), c.headers))
+    count(Reason::options_blanked);
   if (c.headers.payload_length != 0) {
     f.length = wire::trim_payload(f.bytes(), c.headers);
     count(Reason::syn_data_trimmed);
@@ -168,7 +176,7 @@ void Pipeline::Impl::edit_syn(FrameRef& f, Column& c, SourceClass source_class) 
 }
 
 void Pipeline::Impl::clamp_mss(FrameRef& f, const Column& c) {
-  if (options_.largest_frame == 0 || (c.headers.flags & wire::kSyn) == 0) return;
+  if (options_.largest_frame == 0) return;
   if (wire::read_options(f.bytes(), c.headers).signature) return;
   const auto fits = static_cast<uint16_t>(options_.largest_frame - c.headers.l4 - 20);
   if (wire::clamp_mss(f.bytes(), c.headers, fits)) count(Reason::mss_clamped);

@@ -52,7 +52,10 @@ uint8_t* write_ipv6(uint8_t* ip, const Segment& s) noexcept {
 }
 
 uint8_t* append(uint8_t* at, std::span<const uint8_t> bytes) noexcept {
-  return std::copy(bytes.begin(), bytes.end(), at);
+  if (!bytes.empty()) {
+    std::memcpy(at, bytes.data(), bytes.size());
+  }
+  return at + bytes.size();
 }
 
 uint8_t* write_tcp(uint8_t* tcp, const Segment& s) noexcept {
@@ -108,10 +111,16 @@ size_t craft(const Segment& s, std::span<uint8_t> room) noexcept {
   if (size > room.size() || !representable(s)) {
     return 0;
   }
-  uint8_t* at = append(room.data(), std::span(s.link.bytes).first(s.link.length));
+  // All of it, however long: a copy of a constant size is no call, and the IP header comes to lie over what is too
+  // much.
+  static_assert(sizeof s.link.bytes <= kShortestFrame);
+  std::memcpy(room.data(), s.link.bytes.data(), sizeof s.link.bytes);
+  uint8_t* at = room.data() + s.link.length;
   at = s.source.is_v4() ? write_ipv4(at, s) : write_ipv6(at, s);
   at = write_tcp(at, s);
-  std::fill(at, room.data() + size, uint8_t{0});
+  if (const auto padding = static_cast<size_t>(room.data() + size - at); padding != 0) {
+    std::memset(at, 0, padding);
+  }
   return size;
 }
 

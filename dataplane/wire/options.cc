@@ -22,9 +22,10 @@ enum OptionKind : uint8_t {
   kFastOpen = 34,
   kExperiment = 254,  // RFC 6994: the two bytes behind the length say whose
 };
-constexpr uint16_t kFastOpenMagic = 0xf989;  // RFC 7413 4.1.1
-constexpr uint8_t kWindowScaleMax = 14;      // RFC 7323 2.3
-constexpr size_t kShortestFrame = 60;        // IEEE 802.3, without the FCS
+constexpr uint16_t kFastOpenMagic = 0xf989;         // RFC 7413 4.1.1
+constexpr uint8_t kWindowScaleMax = 14;             // RFC 7323 2.3
+constexpr uint32_t kPaddedTimestamps = 0x0101080a;  // NOP, NOP, kind 8, length 10
+constexpr size_t kShortestFrame = 60;               // IEEE 802.3, without the FCS
 
 constexpr uint16_t kOptionsAt = 20;  // in the TCP header
 constexpr uint16_t kFlagsAt = 12;    // the word of data offset and flags
@@ -93,7 +94,15 @@ void edit_segment(std::span<uint8_t> frame, const Headers& h, std::span<uint8_t>
 
 TcpOptions read_options(std::span<const uint8_t> frame, const Headers& h) noexcept {
   TcpOptions o;
-  o.well_formed = each_option(option_bytes(frame, h), [&o](uint8_t kind, std::span<const uint8_t> option) {
+  const auto bytes = option_bytes(frame, h);
+  if (bytes.size() == 12 && load32(&bytes[0]) == kPaddedTimestamps) {
+    // RFC 7323 appendix A: what nearly every segment but a SYN has.
+    o.has_timestamps = true;
+    o.tsval = load32(&bytes[4]);
+    o.tsecr = load32(&bytes[8]);
+    return o;
+  }
+  o.well_formed = each_option(bytes, [&o](uint8_t kind, std::span<const uint8_t> option) {
     const size_t length = option.size();
     // An option of another length than its kind has is passed over, as Linux does.
     if (kind == kTimestamps && length == 10) {
