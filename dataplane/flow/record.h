@@ -46,9 +46,22 @@ enum Flag : uint8_t {
   kServerFin = 0x10,   // a FIN of the server is parked behind the greeting, or has passed
   kReported = 0x20,    // an event that ends the flow was sent already
   kSpoke = 0x40,       // some payload of the client passed
-  kClientFin = 0x80,   // talking, closing: a FIN of the client has passed
-  kForgiven = 0x80,    // before: it began with an EHLO that PIPECONNECT had invited
+  kForgiven = 0x80,    // greeting unread: it began with an EHLO that PIPECONNECT had invited
+  kClientFin = 0x80,   // closing: a FIN of the client has passed
 };
+
+// The last two share a bit because no state knows both: Pipeline takes kForgiven off where its states end.
+[[nodiscard]] constexpr bool knows_forgiven(policy::State s) noexcept {
+  using policy::State;
+  return s == State::syn_ack_sent || s == State::waiting || s == State::banner_held || s == State::due ||
+         s == State::greeted;
+}
+[[nodiscard]] constexpr bool knows_client_fin(policy::State s) noexcept { return s == policy::State::closing; }
+static_assert(kForgiven == kClientFin && [] {
+  for (size_t s = 0; s < policy::kStates; ++s)
+    if (knows_forgiven(static_cast<policy::State>(s)) && knows_client_fin(static_cast<policy::State>(s))) return false;
+  return true;
+}());
 
 struct State32 {
   wire::SeqNo client_isn;

@@ -238,6 +238,7 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
   }
   count(st);
   if (st.reason == Reason::early_hello) {
+    MIRE_ASSERT(flow::knows_forgiven(at));
     flows_[h].set(flow::kForgiven);
     if (st.verdict == Verdict::pass) f.length = wire::trim_payload(f.bytes(), c.headers);
   }

@@ -163,7 +163,7 @@ void Pipeline::Impl::change(Handle h, State next) {
       (was == State::banner_held && next == State::greeted) ||
       ((was == State::due || was == State::waiting) && (next == State::greeted || next == State::banner_held));
   if (!followed && !keeps_banner) drop_payload_refs(s);
-  if (next == State::talking || (next == State::closing && was != State::talking)) s.set(flow::kForgiven, false);
+  if (flow::knows_forgiven(was) && !flow::knows_forgiven(next)) s.set(flow::kForgiven, false);
 
   switch (next) {
     case State::due:
@@ -241,7 +241,7 @@ uint32_t Pipeline::Impl::ran_ms(const flow::State32& s) const {
 void Pipeline::Impl::saw_fin(Handle h, flow::Flag whose) {
   if (!flows_.used(h)) return;
   flow::State32& s = flows_[h];
-  if (s.state != State::closing) return;
+  if (!flow::knows_client_fin(s.state)) return;
   s.set(whose);
   if (!s.has(flow::kServerFin) || !s.has(flow::kClientFin)) return;
   end_report(h);

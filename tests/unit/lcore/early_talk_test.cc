@@ -377,6 +377,22 @@ TEST(EarlyTalk, PipeconnectIsHiddenAndItsEarlyHelloIsLeftToRepetition) {
   EXPECT_EQ(gw.counted(Reason::early_talk), 1u);
 }
 
+TEST(EarlyTalk, AForgivenFlowThatClosesStillWaitsForItsClientsFin) {
+  Gateway gw;
+  gw.settings().early_hello_until[address("198.19.0.25")] = gw.now + seconds{3600};
+  gw.settings().classes.set(*wire::parse_prefix("198.18.0.0/15"), SourceClass::known);
+  gw.commit();
+  Talk t{gw};
+  t.open();
+  t.say(0, 0, "EHLO exim\r\n");
+  EXPECT_EQ(gw.counted(Reason::early_hello), 1u);
+  t.from_server(wire::kAck | wire::kFin, 0, 0);
+  EXPECT_EQ(gw.flows(State::closing), 1u);
+  EXPECT_EQ(gw.pipeline().find_source(t.client, gw.now)->live_flows, 1u);
+  t.from_client(wire::kAck | wire::kFin, 0, 1);
+  EXPECT_EQ(gw.pipeline().find_source(t.client, gw.now)->live_flows, 0u);
+}
+
 TEST(EarlyTalk, APipeconnectClientMayPutTheWholeMessageBehindItsEarlyHello) {
   Gateway gw;
   gw.settings().early_hello_until[address("198.19.0.25")] = gw.now + seconds{3600};
