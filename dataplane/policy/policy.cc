@@ -158,10 +158,23 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
   return pass(s, Reason::handshake);
 }
 
+// A SYN, or another piece of a handshake, for a flow that has it behind it.
+#define CASES_OF_A_LATE_HANDSHAKE(answer) \
+  case Event::syn:                        \
+  case Event::syn_repeated:               \
+  case Event::syn_other:                  \
+  case Event::proof:                      \
+  case Event::proof_with_data:            \
+  case Event::proof_with_hello:           \
+  case Event::proof_with_fin:             \
+  case Event::syn_ack:                    \
+  case Event::syn_ack_repeated: return answer
+
 // waiting, banner_held (hold running) and due (hold over or none): established, no byte of the greeting has gone out.
 Step on_unread(State s, Event e, const Treatment& t) noexcept {
   const bool holding = s != State::due;
   switch (e) {
+    CASES_OF_A_LATE_HANDSHAKE(pass(s, Reason::nothing_new));
     case Event::early: return early_talk(t);
     case Event::early_hello: return forgives(t) ? drop(s, Reason::early_hello) : early_talk(t);
     case Event::unproven:
@@ -199,16 +212,7 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
     case Event::syn_ack_other: return server_answers(t);
     case Event::speech:  // cannot be: nothing went out that could have been read
     case Event::pipelined: return early_talk(t);
-    case Event::syn:
-    case Event::syn_repeated:
-    case Event::syn_other:
-    case Event::proof:
-    case Event::proof_with_data:
-    case Event::proof_with_hello:
-    case Event::proof_with_fin:
     case Event::nothing_new:
-    case Event::syn_ack:
-    case Event::syn_ack_repeated:
     case Event::server_nothing_new: return pass(s, Reason::nothing_new);
   }
   return pass(s, Reason::nothing_new);
@@ -217,6 +221,7 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
 Step on_greeted(Event e, const Treatment& t) noexcept {
   constexpr State s = State::greeted;
   switch (e) {
+    CASES_OF_A_LATE_HANDSHAKE(pass(s, Reason::nothing_new));
     case Event::early: return early_talk(t);
     case Event::early_hello: return forgives(t) ? drop(s, Reason::early_hello) : early_talk(t);
     case Event::speech: return pass(State::talking, Reason::in_dialogue);
@@ -239,18 +244,9 @@ Step on_greeted(Event e, const Treatment& t) noexcept {
     case Event::greeting_end:
     case Event::server_repeat:
     case Event::server_data: return pass(s, Reason::in_dialogue);
-    case Event::syn:
-    case Event::syn_repeated:
-    case Event::syn_other:
-    case Event::proof:
-    case Event::proof_with_data:
-    case Event::proof_with_hello:
-    case Event::proof_with_fin:
     case Event::unproven:
     case Event::unproven_data:
     case Event::nothing_new:
-    case Event::syn_ack:
-    case Event::syn_ack_repeated:
     case Event::server_nothing_new:
     case Event::deadline: return pass(s, Reason::nothing_new);
   }
@@ -260,6 +256,7 @@ Step on_greeted(Event e, const Treatment& t) noexcept {
 Step on_talking(Event e, const Treatment& t) noexcept {
   constexpr State s = State::talking;
   switch (e) {
+    CASES_OF_A_LATE_HANDSHAKE(pass(s, Reason::in_dialogue));
     case Event::pipelined: return pipelined(t);
     case Event::fin:
     case Event::server_fin: return pass(State::closing, Reason::closing);
@@ -271,20 +268,11 @@ Step on_talking(Event e, const Treatment& t) noexcept {
     case Event::syn_ack_other: return server_answers(t);
     case Event::nothing_new:
     case Event::server_nothing_new: return pass(s, Reason::nothing_new);
-    case Event::syn:
-    case Event::syn_repeated:
-    case Event::syn_other:
-    case Event::proof:
-    case Event::proof_with_data:
-    case Event::proof_with_hello:
-    case Event::proof_with_fin:
     case Event::unproven:
     case Event::unproven_data:
     case Event::early:
     case Event::early_hello:
     case Event::speech:
-    case Event::syn_ack:
-    case Event::syn_ack_repeated:
     case Event::greeting_part:
     case Event::greeting_end:
     case Event::greeting_refusal:
@@ -296,6 +284,8 @@ Step on_talking(Event e, const Treatment& t) noexcept {
   }
   return pass(s, Reason::in_dialogue);
 }
+
+#undef CASES_OF_A_LATE_HANDSHAKE
 
 bool is_new_syn(Event e) noexcept { return e == Event::syn || e == Event::syn_other || e == Event::syn_repeated; }
 
