@@ -26,24 +26,31 @@ std::string rfc3339(WallTime when) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(static_cast<std::time_t>(ms / 1000)), ms % 1000);
 }
 
-std::string escaped(std::span<const uint8_t> bytes) {
+std::string printable(std::span<const uint8_t> bytes) {
   std::string out;
   for (const uint8_t b : bytes) {
-    if (b == '"') {
-      out += "\\\"";
-    } else if (b == '\\') {
-      out += "\\\\\\\\";
+    if (b == '\\') {
+      out += "\\\\";
     } else if (b == '\r') {
-      out += "\\\\r";
+      out += "\\r";
     } else if (b == '\n') {
-      out += "\\\\n";
+      out += "\\n";
     } else if (b == '\t') {
-      out += "\\\\t";
+      out += "\\t";
     } else if (b >= 0x20 && b < 0x7f) {
       out += static_cast<char>(b);
     } else {
-      out += fmt::format("\\\\x{:02x}", b);
+      out += fmt::format("\\x{:02x}", b);
     }
+  }
+  return out;
+}
+
+std::string escaped(std::span<const uint8_t> bytes) {
+  std::string out;
+  for (const char c : printable(bytes)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
   }
   return out;
 }

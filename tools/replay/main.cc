@@ -3,11 +3,11 @@
 
 #include <boost/json.hpp>
 #include <cstdio>
-#include <ctime>
 #include <fstream>
 
 #include "controlplane/config/config.h"
 #include "controlplane/link/publication.h"
+#include "controlplane/log/flow_line.h"
 #include "dataplane/lcore/settings_builder.h"
 #include "tools/replay/capture.h"
 #include "tools/replay/replay.h"
@@ -22,33 +22,13 @@ constexpr const char* kUsage =
     "Runs a capture (pcap or pcapng) through the gateway's own rooms and prints one line a flow:\n"
     "who, class, what would have happened, why. Nothing is held in a capture: early talk is a lower bound.\n";
 
-std::string escaped(const std::string& bytes) {
-  std::string out;
-  for (const char ch : bytes) {
-    const auto c = static_cast<unsigned char>(ch);
-    if (c == '\r') {
-      out += "\\r";
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\\' || c == '"') {
-      out += fmt::format("\\{}", ch);
-    } else if (c >= 0x20 && c < 0x7f) {
-      out += ch;
-    } else {
-      out += fmt::format("\\x{:02x}", c);
-    }
-  }
-  return out;
+std::string first_bytes(const replay::Outcome& o) {
+  return log::printable({reinterpret_cast<const uint8_t*>(o.first_bytes.data()), o.first_bytes.size()});
 }
 
+// A capture's times count from 1970.
 std::string time_of(Time t) {
-  const auto since = t.time_since_epoch();
-  const std::time_t s = since / seconds{1};
-  std::tm tm{};
-  gmtime_r(&s, &tm);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-  return fmt::format("{}.{:03}Z", text, (since / milliseconds{1}) % 1000);
+  return log::rfc3339(log::WallTime{std::chrono::duration_cast<log::WallTime::duration>(t.time_since_epoch())});
 }
 
 std::string range(policy::HoldRange r) { return fmt::format("{:.1f}-{:.1f}s", r.min_ms / 1000.0, r.max_ms / 1000.0); }
@@ -74,7 +54,7 @@ void print_text(const replay::Outcome& o) {
   fmt::print("{}  {} -> {}  {}  {}  {}; {}", time_of(o.begun), where(o.client, o.port), wire::to_string(o.server),
              policy::to_string(o.source_class), would(o), policy::to_string(o.reason), end_of(o));
   if (o.unsynchronised) fmt::print("; {}", policy::to_string(Reason::unsynchronised_pipelining));
-  if (!o.first_bytes.empty()) fmt::print("; said \"{}\"", escaped(o.first_bytes));
+  if (!o.first_bytes.empty()) fmt::print("; said \"{}\"", first_bytes(o));
   fmt::print("\n");
 }
 
@@ -96,7 +76,7 @@ void print_json(const replay::Outcome& o) {
   j["end"] = o.end == Reason::handshake ? boost::json::value(nullptr) : boost::json::value(policy::to_string(o.end));
   j["accepted"] = o.accepted;
   j["unsynchronised_pipelining"] = o.unsynchronised;
-  if (!o.first_bytes.empty()) j["first_bytes"] = escaped(o.first_bytes);
+  if (!o.first_bytes.empty()) j["first_bytes"] = first_bytes(o);
   fmt::print("{}\n", boost::json::serialize(j));
 }
 

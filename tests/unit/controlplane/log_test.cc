@@ -57,6 +57,15 @@ TEST(FlowLine, NamesVlansFromTheOutermostIn) {
   EXPECT_NE(line.find(R"("observed":true)"), std::string::npos) << line;
 }
 
+TEST(FlowLine, PrintsAStrangersBytesTheSameWayInJsonAndOutsideIt) {
+  std::string all;
+  for (int b = 0; b < 256; ++b) all += static_cast<char>(b);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(all.data());
+  EXPECT_EQ(printable({bytes, all.size()}), decoded(all));
+  EXPECT_EQ(printable({bytes + '\\', 1}), R"(\\)");
+  EXPECT_EQ(printable({bytes + '"', 1}), "\"");
+}
+
 TEST(FlowLine, LetsNothingOfAStrangersOutRaw) {
   EXPECT_EQ(decoded("EHLO \"x\"\r\n"), "EHLO \"x\"\\r\\n");
   EXPECT_EQ(decoded(std::string_view("\x16\x03\x01\0\x7f\xff", 6)), "\\x16\\x03\\x01\\x00\\x7f\\xff");
