@@ -29,7 +29,6 @@ class BannerPool {
   [[nodiscard]] std::span<const uint8_t> bytes(uint32_t id) const noexcept;
   [[nodiscard]] uint16_t largest_segment(uint32_t id) const noexcept { return entries_[id].largest_segment; }
   [[nodiscard]] uint32_t size() const noexcept { return size_; }
-  [[nodiscard]] size_t capacity_bytes() const noexcept { return arena_.size(); }
   // With what finds them: about twice the capacity.
   [[nodiscard]] size_t bytes_all() const noexcept {
     return arena_.size() + entries_.size() * sizeof(Entry) + index_.size() * sizeof(index_[0]) +

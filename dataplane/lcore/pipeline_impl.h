@@ -103,7 +103,6 @@ class Pipeline::Impl {
   void release_all(Time now);
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
   [[nodiscard]] std::optional<SourceView> find_source(const wire::Address&, Time now) const;
-  [[nodiscard]] size_t bytes() const noexcept { return flows_.bytes() + calendar_.bytes() + banners_.capacity_bytes(); }
 
  private:
   using Event = policy::Event;

@@ -34,14 +34,8 @@ size_t ClassTable::Hash::operator()(const Key& k) const noexcept {
 
 void ClassTable::set(const wire::Prefix& p, policy::SourceClass c) {
   const auto length = static_cast<uint8_t>(mapped_length(p));
-  const auto [at, fresh] = entries_.insert_or_assign(Key{masked_mapped(p.address, length), length}, c);
-  if (fresh && ++in_use_[length] == 1) lengths_.set(length);
-}
-
-void ClassTable::erase(const wire::Prefix& p) {
-  const auto length = static_cast<uint8_t>(mapped_length(p));
-  if (entries_.erase(Key{masked_mapped(p.address, length), length}) != 0 && --in_use_[length] == 0)
-    lengths_.reset(length);
+  entries_.insert_or_assign(Key{masked_mapped(p.address, length), length}, c);
+  lengths_.set(length);
 }
 
 std::optional<policy::SourceClass> ClassTable::find(const wire::Address& a) const noexcept {

@@ -1,11 +1,10 @@
 // class_table.h - prefixes to classes: only what differs from unknown.
 //
 // Purpose: longest-prefix match over lists of any mix of lengths, both families. One bounded hash probe for each prefix
-// length that is in use (a bitmap knows them), asked on SYN alone, never per packet. Entries are added and removed one
-// by one. Built by the control thread; read-only once it is part of Settings.
+// length that is in use (a bitmap knows them), asked on SYN alone, never per packet. Built by the control thread;
+// read-only once it is part of Settings.
 #pragma once
 
-#include <array>
 #include <bitset>
 #include <cstdint>
 #include <optional>
@@ -20,7 +19,6 @@ class ClassTable {
  public:
   // The last word on a prefix counts.
   void set(const wire::Prefix&, policy::SourceClass);
-  void erase(const wire::Prefix&);
   // The class of the longest listed prefix that holds the address.
   [[nodiscard]] std::optional<policy::SourceClass> find(const wire::Address&) const noexcept;
   [[nodiscard]] size_t size() const noexcept { return entries_.size(); }
@@ -36,8 +34,7 @@ class ClassTable {
     size_t operator()(const Key&) const noexcept;
   };
   std::unordered_map<Key, policy::SourceClass, Hash> entries_;
-  std::array<uint32_t, 129> in_use_{};  // entries of each length
-  std::bitset<129> lengths_;
+  std::bitset<129> lengths_;  // in use
 };
 
 }  // namespace mire::source

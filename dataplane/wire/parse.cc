@@ -88,7 +88,6 @@ bool too_far(const Headers& h) noexcept { return size_t{h.fragment.offset} + (h.
     return ParseError::truncated;
   }
   h.end = static_cast<uint16_t>(h.l3 + total);
-  h.hop_limit = ip[8];
   h.source = Address::v4_at(ip + 12);
   h.destination = Address::v4_at(ip + 16);
   if (ip[9] != kTcp) {
@@ -159,7 +158,6 @@ bool too_far(const Headers& h) noexcept { return size_t{h.fragment.offset} + (h.
   }
   h.ipv6 = true;
   h.end = static_cast<uint16_t>(end);
-  h.hop_limit = ip[7];
   h.source = Address::v6_at(ip + 8);
   h.destination = Address::v6_at(ip + 24);
   if (h.source.is_v4() || h.destination.is_v4()) {

@@ -60,7 +60,6 @@ struct Headers {
   bool ipv6 = false;
   bool ports_valid = false;     // source_port and destination_port were readable
   uint8_t flags = 0;            // TcpFlag bits
-  uint8_t hop_limit = 0;        // TTL or hop limit
   uint16_t l3 = 0;              // offset of the IP header
   uint16_t l4 = 0;              // offset of the TCP header
   uint16_t payload = 0;         // offset of the TCP payload

@@ -129,7 +129,7 @@ void check_craft(Frame frame, const Headers& h) {
   s.ack = h.seq;
   s.flags = h.flags;
   s.window = h.window;
-  s.hop_limit = h.hop_limit;
+  s.hop_limit = frame[h.l3 + (h.ipv6 ? 7u : 8u)];
   s.options = frame.subspan(h.l4 + size_t{20}, h.payload - h.l4 - size_t{20});
   s.payload = frame.subspan(h.payload, h.payload_length);
   std::vector<uint8_t> made(crafted_size(s));
@@ -139,7 +139,7 @@ void check_craft(Frame frame, const Headers& h) {
   MIRE_ASSERT(m.kind == FrameKind::tcp && checksums_valid(made, m));
   MIRE_ASSERT(m.source == h.destination && m.destination == h.source && m.vlan == h.vlan && m.flags == h.flags);
   MIRE_ASSERT(m.seq == h.ack && m.ack == (h.flags & kAck ? h.seq : SeqNo{}) && m.window == h.window);
-  MIRE_ASSERT(m.hop_limit == h.hop_limit && m.payload_length == h.payload_length);
+  MIRE_ASSERT(made[m.l3 + (m.ipv6 ? 7u : 8u)] == s.hop_limit && m.payload_length == h.payload_length);
   MIRE_ASSERT(std::equal(s.payload.begin(), s.payload.end(), made.begin() + m.payload));
 }
 

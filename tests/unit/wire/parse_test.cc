@@ -33,7 +33,6 @@ TEST(Parse, ReadsEveryFieldOfAPlainSegment) {
   EXPECT_EQ(h.ack.value, 0xa1b2c3d4u);
   EXPECT_EQ(h.flags, kPsh | kAck);
   EXPECT_EQ(h.window, 0xfedc);
-  EXPECT_EQ(h.hop_limit, 61);
   EXPECT_EQ(h.l3, 14);
   EXPECT_EQ(h.l4, 34);
   EXPECT_EQ(h.payload, 58);
@@ -49,7 +48,6 @@ TEST(Parse, ReadsIpv6) {
   EXPECT_TRUE(h.ipv6);
   EXPECT_EQ(to_string(h.source), "2001:db8:1:2::11");
   EXPECT_EQ(to_string(h.destination), "2001:db8:3:4::22");
-  EXPECT_EQ(h.hop_limit, 62);
   EXPECT_EQ(h.l4, 54);
   EXPECT_EQ(h.payload, 74);
   EXPECT_EQ(h.end, 77);
