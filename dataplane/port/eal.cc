@@ -197,9 +197,10 @@ Result<EalFacts> start_eal(const EalOptions& options) {
 
 void stop_eal() noexcept {
   if (!std::exchange(started, false)) return;
-  const std::string folder = rte_eal_get_runtime_dir();
-  rte_eal_cleanup();
-  remove_folder(folder);
+  // Not rte_eal_cleanup(): it takes DPDK's memory away while EAL's interrupt thread, which nothing ends, still walks
+  // through handles in it: a stop just after a memif was closed crashed. The process ends now; nothing else would be
+  // freed.
+  remove_folder(rte_eal_get_runtime_dir());
 }
 
 }  // namespace mire::port

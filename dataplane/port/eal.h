@@ -47,6 +47,8 @@ class LogCapture {
 
 // Call once. Worker lcores share CPUs if there are fewer CPUs than workers.
 Result<EalFacts> start_eal(const EalOptions&);
+// The last deed of a process, its ports closed: leaves no folder behind. DPDK's memory and threads end with the
+// process.
 void stop_eal() noexcept;
 
 // CPUs that this process may use.

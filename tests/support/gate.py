@@ -32,6 +32,16 @@ def missing_programs():
     return [name for name, path in PROGRAMS.items() if not os.access(path, os.X_OK)]
 
 
+def ask_telemetry(path, command):
+    """One question to a dataplane, as dpdk-telemetry.py asks it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
+        asked.settimeout(5)
+        asked.connect(path)
+        asked.recv(16384)  # its own introduction
+        asked.sendall(command.encode())
+        return json.loads(asked.recv(1 << 20).decode())[command.split(",")[0]]
+
+
 class Gate:
     def __init__(self, lab, text=None, *arguments, wait=True):
         self.lab = lab
@@ -125,12 +135,7 @@ class Gate:
         return f"/var/run/dpdk/{words[words.index('--file-prefix') + 1]}/dpdk_telemetry.v2"
 
     def telemetry(self, command):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
-            asked.settimeout(5)
-            asked.connect(self.telemetry_path())
-            asked.recv(16384)  # its own introduction
-            asked.sendall(command.encode())
-            return json.loads(asked.recv(1 << 20).decode())[command.split(",")[0]]
+        return ask_telemetry(self.telemetry_path(), command)
 
     def counter(self, reason):
         """One reason's counter, summed over lcores; a counter that never counted is not told."""
