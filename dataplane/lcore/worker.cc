@@ -188,7 +188,7 @@ void Worker::push_decided() {
       case Fate::forward:
         packet->data_len = frame.length;
         packet->pkt_len = frame.length;
-        forward(packet, frame.from);
+        transmit_.push(other(frame.from), packet);
         break;
       case Fate::drop: rte_pktmbuf_free(packet); break;
     }
@@ -202,9 +202,13 @@ void Worker::commit(size_t length) {
   transmit_.commit(length);
 }
 
-void Worker::forward(rte_mbuf* packet, Side from) { transmit_.push(other(from), packet); }
+// What needs no judgment, behind the frames that came before it: order counts within a flow.
+void Worker::forward(rte_mbuf* packet, Side from) {
+  process();
+  transmit_.push(other(from), packet);
+}
 
-// The frames that came before it are judged first: order counts within a flow.
+// The frames that came before it are judged first here too.
 bool Worker::judge(std::span<uint8_t> frame, Side from) {
   process();
   std::memcpy(judged_copy_.data(), frame.data(), frame.size());
