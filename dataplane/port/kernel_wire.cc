@@ -101,7 +101,8 @@ Result<KernelWire> open_kernel_wire(const ebpf::PortNames& names) {
 }
 
 std::string af_xdp_device(const char* side, const std::string& interface, unsigned queues, const std::string& steer) {
-  return fmt::format("net_af_xdp_{},iface={},start_queue=0,queue_count={},xdp_prog={}", side, interface, queues, steer);
+  return fmt::format("net_af_xdp_{},iface={},start_queue=0,queue_count={},busy_budget=0,xdp_prog={}", side, interface,
+                     queues, steer);
 }
 
 Result<unsigned> lcores_for(const ebpf::PortNames& names, unsigned asked) {
