@@ -13,7 +13,7 @@ import gate as gates  # noqa: E402
 import lab as labs    # noqa: E402
 
 NEEDED = {"ip": "iproute2", "ethtool": "ethtool", "postfix": "postfix", "swaks": "swaks", "smtp-source": "postfix", "curl": "curl",
-          "openssl": "openssl", "clang": "clang", "tc": "iproute2"}
+          "openssl": "openssl", "clang": "clang", "tc": "iproute2", "dpdk-testpmd": "dpdk-dev"}
 
 
 def why_not():
