@@ -1,12 +1,13 @@
 // bucket_table.h - a hash table of fixed size whose entries never move.
 //
 // Purpose: millions of small records, looked up in bursts with their cache misses overlapped. A key lives in one of two
-// buckets, both known from its hash, each of 32 records behind one cache line of 32 tags. Two choices of so many keep
-// the buckets level: at 85 % of all slots nothing is refused, also after years of comings and goings, which smaller
-// buckets (three records in two lines, the tags among them) could not do: decision 0007. No chains, no rehash, no
-// allocation after construction; an index stays valid until erase(). Assumes: one thread; Record has a member `key`
-// with == and no padding; Record{} is an empty record. Cost: two lines prefetched in stage 1, the record's own in stage
-// 2 (measured: docs/performance.md). Full is an answer, not an error.
+// buckets, both known from its hash, each of 32 records behind one cache line of 32 tags; in the first one unless that
+// is crowded, so that most look-ups touch no other. Two choices of so many keep the buckets level: at 85 % of all slots
+// nothing is refused, also after years of comings and goings, which smaller buckets (three records in two lines, the
+// tags among them) could not do: decision 0007. No chains, no rehash, no allocation after construction; an index stays
+// valid until erase(). Assumes: one thread; Record has a member `key` with == and no padding; Record{} is an empty
+// record. Cost: a line of tags in stage 1, the record's own lines (or the other bucket's tags) in stage 2 (measured:
+// docs/performance.md). Full is an answer, not an error.
 #pragma once
 
 #include <bit>
@@ -30,6 +31,7 @@ class BucketTable {
   static constexpr uint32_t kNone = 0xffffffff;
   static constexpr uint32_t kSlots = 32;  // of a bucket: their tags fill one cache line
   static constexpr double kFill = 0.85;   // of all slots, when `capacity` records are in
+  static constexpr int kSpare = 12;       // a bucket with no more empty slots is crowded
 
   // Where a key may live.
   struct Probe {
@@ -52,22 +54,24 @@ class BucketTable {
             static_cast<uint16_t>(((h * 0x9e3779b97f4a7c15ull) >> 48) | 1)};
   }
 
-  // Stage 1: the tags of both buckets.
-  void prefetch(const Probe& p) const noexcept {
-    prefetch_line(&buckets_[p.first]);
+  // Stage 1: the tags of the first bucket.
+  void prefetch(const Probe& p) const noexcept { prefetch_line(&buckets_[p.first]); }
+
+  // Stage 2, once these are there: the record that will be read. Returns the first one whose tag fits (nearly always
+  // the right one; its key tells). kNone: it is not in the first bucket, and the tags of the second were asked for.
+  uint32_t prefetch_record(const Probe& p) const noexcept {
+    const uint32_t fits = prefetch_fitting(p.first, p.tag);
+    if (fits != kNone) return fits;
     prefetch_line(&buckets_[p.second]);
+    return kNone;
   }
 
-  // Stage 2, once the tags are there: the record that will be read, or the place that a new one will take. Returns the
-  // first record whose tag fits (nearly always the right one; its key tells), kNone if the key is not in.
-  uint32_t prefetch_record(const Probe& p) const noexcept {
-    const uint64_t fits = matches(p.first, p.tag) | uint64_t{matches(p.second, p.tag)} << kSlots;
-    if (fits == 0) {
-      if (const uint32_t i = place_for(p); i != kNone) prefetch_lines(i);
-      return kNone;
-    }
-    for (uint64_t m = fits; m != 0; m &= m - 1) prefetch_lines(index_in(p, m));
-    return index_in(p, fits);
+  // Stage 3, for those alone: the record in the second bucket, or the place that a new one will take (kNone).
+  uint32_t prefetch_elsewhere(const Probe& p) const noexcept {
+    const uint32_t fits = prefetch_fitting(p.second, p.tag);
+    if (fits != kNone) return fits;
+    if (const uint32_t i = place_for(p); i != kNone) prefetch_lines(i);
+    return kNone;
   }
 
   [[nodiscard]] uint32_t find(const Key& key, const Probe& p) const noexcept {
@@ -140,11 +144,6 @@ class BucketTable {
   [[nodiscard]] static uint32_t index_of(uint32_t bucket, uint32_t mask) noexcept {
     return bucket * kSlots + static_cast<uint32_t>(std::countr_zero(mask));
   }
-  // The lowest bit of a mask over both buckets, the second's slots above the first's.
-  [[nodiscard]] static uint32_t index_in(const Probe& p, uint64_t mask) noexcept {
-    const auto bit = static_cast<uint32_t>(std::countr_zero(mask));
-    return (bit < kSlots ? p.first : p.second) * kSlots + bit % kSlots;
-  }
   // buckets_[index / kSlots].record[index % kSlots], as one line of tags for each bucket up to this one and `index`
   // records: without a remainder, for it is asked for many times a packet.
   [[nodiscard]] Record* record_at(uint32_t index) const noexcept {
@@ -171,9 +170,11 @@ class BucketTable {
 #endif
   }
 
-  // The first empty slot of the emptier bucket.
+  // The first empty slot: of the first bucket unless that is crowded, else of the emptier one.
   [[nodiscard]] uint32_t place_for(const Probe& p) const noexcept {
-    const uint32_t in_first = matches(p.first, 0), in_second = matches(p.second, 0);
+    const uint32_t in_first = matches(p.first, 0);
+    if (std::popcount(in_first) > kSpare) return index_of(p.first, in_first);
+    const uint32_t in_second = matches(p.second, 0);
     if ((in_first | in_second) == 0) return kNone;
     return std::popcount(in_first) >= std::popcount(in_second) ? index_of(p.first, in_first)
                                                                : index_of(p.second, in_second);
@@ -183,6 +184,13 @@ class BucketTable {
     for (uint32_t m = matches(bucket, tag); m != 0; m &= m - 1)
       if (const uint32_t i = index_of(bucket, m); (*this)[i].key == key) return i;
     return kNone;
+  }
+
+  uint32_t prefetch_fitting(uint32_t bucket, uint16_t tag) const noexcept {
+    const uint32_t fits = matches(bucket, tag);
+    if (fits == 0) return kNone;
+    for (uint32_t m = fits; m != 0; m &= m - 1) prefetch_lines(index_of(bucket, m));
+    return index_of(bucket, fits);
   }
 
   void prefetch_lines(uint32_t index) const noexcept {

@@ -40,10 +40,15 @@ class FlowTable {
     const auto p = v6_.probe(key_v6(id));
     return {{p.first, p.second, p.tag}, true};
   }
+  // The three stages of bucket_table.h.
   void prefetch(const Probe& p) const noexcept { p.v6 ? v6_.prefetch(six(p)) : v4_.prefetch(p.probe); }
-  // Returns where the flow probably is: is() tells. kNoFlow: it is not in.
+  // Returns where the flow probably is: is() tells. kNoFlow: it may be elsewhere.
   Handle prefetch_record(const Probe& p) const noexcept {
     return p.v6 ? mark(v6_.prefetch_record(six(p)), kV6) : mark(v4_.prefetch_record(p.probe), 0);
+  }
+  // kNoFlow: it is not in.
+  Handle prefetch_elsewhere(const Probe& p) const noexcept {
+    return p.v6 ? mark(v6_.prefetch_elsewhere(six(p)), kV6) : mark(v4_.prefetch_elsewhere(p.probe), 0);
   }
   void prefetch_at(Handle h) const noexcept { is_v6(h) ? v6_.prefetch_at(index(h)) : v4_.prefetch_at(index(h)); }
 

@@ -110,13 +110,21 @@ void Pipeline::Impl::parse(Burst& burst) {
 // step will touch: the source, the calendar's page, the flow that gives way.
 void Pipeline::Impl::look_up() {
   for (const size_t i : smtp_) flows_.prefetch(columns_[i].probe);
-  for (const size_t i : smtp_) columns_[i].handle = flows_.prefetch_record(columns_[i].probe);
+  elsewhere_.clear();
+  for (const size_t i : smtp_) {
+    columns_[i].handle = flows_.prefetch_record(columns_[i].probe);
+    if (columns_[i].handle == flow::kNoFlow) elsewhere_.add(i);
+  }
+  for (const size_t i : elsewhere_) columns_[i].handle = flows_.prefetch_elsewhere(columns_[i].probe);
   unsigned holds = 0, begun = 0;
   asking_.clear();
   for (const size_t i : smtp_)
     if (foresee(columns_[i], holds, begun)) asking_.add(i);
   for (const size_t i : asking_) sources_.prefetch(columns_[i].source);
-  for (const size_t i : asking_) sources_.prefetch_record(columns_[i].source);
+  elsewhere_.clear();
+  for (const size_t i : asking_)
+    if (!sources_.prefetch_record(columns_[i].source)) elsewhere_.add(i);
+  for (const size_t i : elsewhere_) sources_.prefetch_elsewhere(columns_[i].source);
   for (const size_t i : asking_)
     if (columns_[i].deadline_ms != 0) calendar_.prefetch_chunk(columns_[i].deadline_ms);
 }

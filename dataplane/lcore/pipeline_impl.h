@@ -240,6 +240,7 @@ class Pipeline::Impl {
   std::array<Column, kBurst> columns_;
   Picks smtp_;                    // columns with a role and a known server
   Picks asking_;                  // of these, those that will ask for their source
+  Picks elsewhere_;               // those whose record is not in its first bucket
   std::vector<uint8_t> scratch_;  // a greeting put together
   Time now_{};
   bool started_ = false;

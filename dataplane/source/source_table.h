@@ -28,13 +28,17 @@ class SourceTable {
  public:
   SourceTable(uint32_t capacity, uint64_t seed) : table_(capacity, seed) {}
 
-  using Probe = BucketTable<SourceRecord>::Probe;
-  // For bursts, as in bucket_table.h: where a client's source lives, its tags, its record.
+  using Table = BucketTable<SourceRecord>;
+  using Probe = Table::Probe;
+  // For bursts, as in bucket_table.h: where a client's source lives, its tags, its record (false: it may be elsewhere).
   [[nodiscard]] Probe probe(const wire::Address& client) const noexcept {
     return table_.probe(wire::source_of(client));
   }
   void prefetch(const Probe& p) const noexcept { table_.prefetch(p); }
-  void prefetch_record(const Probe& p) const noexcept { table_.prefetch_record(p); }
+  [[nodiscard]] bool prefetch_record(const Probe& p) const noexcept {
+    return table_.prefetch_record(p) != Table::kNone;
+  }
+  void prefetch_elsewhere(const Probe& p) const noexcept { table_.prefetch_elsewhere(p); }
 
   [[nodiscard]] const SourceRecord* find(const wire::Address& client) const noexcept;
 
@@ -62,7 +66,6 @@ class SourceTable {
   [[nodiscard]] uint32_t size() const noexcept { return table_.size(); }
 
  private:
-  using Table = BucketTable<SourceRecord>;
   [[nodiscard]] static bool forgettable(const SourceRecord& r, Time now) noexcept;
 
   Table table_;

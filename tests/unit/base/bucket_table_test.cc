@@ -54,6 +54,42 @@ TEST(BucketTable, HasMoreSlotsThanItsCapacityByThePromisedShare) {
   }
 }
 
+TEST(BucketTable, GoesToTheSecondBucketOnlyIfTheFirstIsCrowded) {
+  Table t(10'000, 3);
+  std::vector<int> used(t.buckets());
+  for (uint64_t k = 0; k < 10'000; ++k) {
+    const auto p = t.probe(k);
+    const int spare = static_cast<int>(Table::kSlots) - used[p.first];
+    const uint32_t i = t.insert(k, p);
+    ASSERT_NE(i, kNone);
+    const uint32_t bucket = i / Table::kSlots;
+    const uint32_t emptier = used[p.first] <= used[p.second] ? p.first : p.second;
+    EXPECT_EQ(bucket, spare > Table::kSpare ? p.first : emptier);
+    ++used[bucket];
+  }
+}
+
+TEST(BucketTable, ItsStagesNameTheRecordThatIsFoundLater) {
+  Table t(10'000, 3);
+  for (uint64_t k = 0; k < 10'000; ++k) put(t, k);
+  int elsewhere = 0;
+  for (uint64_t k = 0; k < 20'000; ++k) {
+    const auto p = t.probe(k);
+    uint32_t named = t.prefetch_record(p);
+    if (named == kNone) {
+      named = t.prefetch_elsewhere(p);
+      elsewhere += named != kNone;
+    }
+    const uint32_t found = t.find(k, p);
+    if (named == kNone) {
+      EXPECT_EQ(found, kNone);
+    } else if (t[named].key == k) {
+      EXPECT_EQ(found, named);
+    }
+  }
+  EXPECT_GT(elsewhere, 0);  // at the promised fill some first buckets are crowded
+}
+
 TEST(BucketTable, KeepsProbesWithinTheTable) {
   for (const uint32_t capacity : {0u, 1u, 7u, 1000u}) {
     Table t(capacity, 5);
@@ -104,12 +140,13 @@ TEST(BucketTable, RefusesAKeyOnlyWhenBothOfItsBucketsAreFull) {
   }
 }
 
-TEST(BucketTable, PutsANewKeyIntoTheEmptierOfItsBuckets) {
+TEST(BucketTable, PutsANewKeyIntoTheEmptierOfItsBucketsIfTheFirstIsCrowded) {
   Table t(200, 3);
   uint64_t key = 1;
   while (t.probe(key).first != 1 || t.probe(key).second != 4) ++key;
-  const auto of_1 = keys_for(t, 1, 4), of_4 = keys_for(t, 4, 8);
-  for (size_t n = 0; n < 4; ++n) {
+  constexpr size_t kCrowd = Table::kSlots - Table::kSpare;
+  const auto of_1 = keys_for(t, 1, kCrowd), of_4 = keys_for(t, 4, kCrowd);
+  for (size_t n = 0; n < kCrowd; ++n) {
     put(t, of_1[n]);
     put(t, of_4[n]);
   }
