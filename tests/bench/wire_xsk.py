@@ -5,6 +5,7 @@ in a window of time.
 """
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -20,13 +21,14 @@ class Testpmd:
 
     def __init__(self, lab, mode):
         self.lab, self.mode, self.output = lab, mode, lab.folder / "testpmd.out"
+        self.prefix = f"bench-{os.getpid()}"
 
     def __enter__(self):
         devices = [word for port in ("wan0", "lan0") for word in ("--vdev", f"net_af_xdp_{port},iface={port}")]
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen(
                 self.lab.command("gw", "stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "--no-shconf", "-m", "512", "--no-pci", "--no-telemetry", "--file-prefix",
-                                 f"bench-{os.getpid()}", "--lcores", f"0@{GENERATOR},1@{DATAPLANE}", *devices, "--",
+                                 self.prefix, "--lcores", f"0@{GENERATOR},1@{DATAPLANE}", *devices, "--",
                                  "-i", "--burst=64", "--rxd=2048", "--txd=2048", "--total-num-mbufs=32768"),
                 stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
         self.process.stdin.write(f"set fwd {self.mode}\nstart\n".encode())
@@ -49,6 +51,7 @@ class Testpmd:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        shutil.rmtree(f"/var/run/dpdk/{self.prefix}", ignore_errors=True)
 
 
 def rate(lab, sender, frame, seconds):

@@ -1,6 +1,7 @@
 """Ports that are no kernel interface: net_null, net_pcap and net_memif carry the wire too, and a wrong one is refused in one line."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -134,12 +135,12 @@ class Carrier:
         devices = []
         for side, port in lab.facts["ports"].items():
             devices += ["--vdev", f"net_af_packet_{side},iface={port}", "--vdev", f"net_memif_{side},role=client,{socket_of(folder, side)}"]
-        self.output = folder / "testpmd.out"
+        self.output, self.prefix = folder / "testpmd.out", f"{dataplane.prefix}-peer"
         cpu = min(os.sched_getaffinity(0))  # it never sleeps: not on the CPU of the dataplane's first lcore
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen(
                 lab.command("gw", "dpdk-testpmd", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry", "--no-shconf", "--file-prefix",
-                            f"{dataplane.prefix}-peer", "--lcores", f"0@{cpu},1@{cpu}", *devices, "--", "--forward-mode=io", "--auto-start",
+                            self.prefix, "--lcores", f"0@{cpu},1@{cpu}", *devices, "--", "--forward-mode=io", "--auto-start",
                             "--total-num-mbufs=16384", "--no-lsc-interrupt"),
                 stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
 
@@ -153,6 +154,7 @@ class Carrier:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        shutil.rmtree(f"/var/run/dpdk/{self.prefix}", ignore_errors=True)
 
 
 def socket_of(folder, side):
