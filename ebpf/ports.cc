@@ -83,7 +83,7 @@ Status prepare(RememberedPort& before) {
 Status put_back(const RememberedPort& before) {
   if (if_nametoindex(before.name.c_str()) != before.ifindex) return success();  // it is gone, and its settings with it
   Status worst = success();
-  const auto also = [&worst](Status done) {
+  const auto also = [&worst](const Status& done) {
     if (!done && worst) worst = done;
   };
   also(change_flags(before.name, 0, before.flags_set));

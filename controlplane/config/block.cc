@@ -46,6 +46,7 @@ bool may_repeat(Key::Shape shape) {
 void read_block(const std::vector<Statement>& block, const Place& place, const std::vector<Key>& keys,
                 Problems& problems) {
   std::vector<std::string_view> names;
+  names.reserve(keys.size());
   for (const Key& key : keys) names.push_back(key.name);
   std::map<std::string, unsigned> seen;  // setting -> line
   for (const Statement& s : block) {

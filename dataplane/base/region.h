@@ -19,7 +19,7 @@ class Region {
     void* p = mmap(nullptr, bytes_ + kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) throw std::bad_alloc{};
     mapped_ = p;
-    data_ = reinterpret_cast<void*>(round_up(reinterpret_cast<uintptr_t>(p)));
+    data_ = reinterpret_cast<void*>(round_up(reinterpret_cast<uintptr_t>(p)));  // NOLINT(performance-no-int-to-ptr)
     // A table smaller than a huge page would only waste one (and fuzzers make many small ones).
     if (bytes >= kHuge) madvise(data_, bytes_, MADV_HUGEPAGE);
   }

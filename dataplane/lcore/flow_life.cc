@@ -4,8 +4,6 @@
 
 namespace mire::lcore {
 
-using wire::SeqNo;
-
 // The class that counts now: the operator's list, and above it a running penalty.
 policy::SourceClass Pipeline::Impl::class_at(const wire::Address& client, Time now) const {
   const SourceClass listed = settings_->classes.find(client).value_or(SourceClass::unknown);

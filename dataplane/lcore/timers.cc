@@ -4,7 +4,6 @@
 namespace mire::lcore {
 
 using policy::Verdict;
-using wire::SeqNo;
 
 namespace {
 constexpr uint32_t kSweepMs = 16'384;  // every flow is looked at once in so long

@@ -6,7 +6,7 @@
 namespace mire::smtp {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 bool begins_with(std::span<const uint8_t> bytes, std::string_view what) {
   return bytes.size() >= what.size() && std::equal(what.begin(), what.end(), bytes.begin(),

@@ -35,7 +35,7 @@ GreetingScan scan_greeting(std::span<const uint8_t> bytes) noexcept {
       if (at == scanned.size()) return undecided;
       const uint8_t byte = scanned[at];
       if (line == 0 && digit == 0) refusal = byte == '4' || byte == '5';
-      if (refusal ? !is_digit(byte) : byte != "220"[digit]) return kUnjudgeable;
+      if (refusal ? !is_digit(byte) : byte != static_cast<uint8_t>("220"[digit])) return kUnjudgeable;
     }
     if (at == scanned.size()) return undecided;
     const uint8_t separator = scanned[at];
