@@ -118,5 +118,6 @@ def test_two_labs_stand_side_by_side_and_down_leaves_nothing_behind(lab):
 
 
 def test_lab_says_what_it_does_not_understand(lab):
-    for words in (("upp",), ("up", "--name", "A/B"), ("up", "--mtu", "12"), ("client", "--name", "nosuchlab", "true")):
+    for words in (("upp",), ("up", "--name", "A/B"), ("up", "--mtu", "12"), ("client", "--name", "nosuchlab", "true"),
+                  ("up", "--nam", "other"), ("down", "other"), ("status", "--nmae", "other")):
         refused(subprocess.run([TOOLS / "lab", *words], capture_output=True, text=True), "tools/lab")
