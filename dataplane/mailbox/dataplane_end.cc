@@ -150,11 +150,21 @@ class DataplaneEnd::Impl {
   }
 
   void drop(std::string why) {
-    if (peer_->greeted) count_unread();
-    if (!why.empty()) error_ = fmt::format("{} (pid {})", why, peer_->who.pid);
+    const std::string line = fmt::format("{} (pid {})", why, peer_->who.pid);
+    if (peer_->greeted) {
+      count_unread();
+      error_ = line;
+    } else {
+      say_once(line);
+    }
     peer_.reset();  // closing the socket takes it out of the epoll set
     reply_.reset();
     news_ = false;
+  }
+
+  // Of one who was turned away: it comes again every 200 ms.
+  void say_once(const std::string& line) {
+    if (std::exchange(said_, line) != line) error_ = line;
   }
 
   void hear() {
@@ -171,6 +181,7 @@ class DataplaneEnd::Impl {
     }
     if (Status same = compare(theirs, lcores_); !same) return drop(fmt::format("refused a mired: {}", same.error()));
     peer_->greeted = true;
+    said_.clear();
     ++connections_;
   }
 
@@ -197,8 +208,8 @@ class DataplaneEnd::Impl {
   void welcome(Descriptor socket) {
     const Peer who = peer_of(socket.get());
     if (who.uid != 0 && who.uid != ::geteuid() && (!also_uid_ || who.uid != *also_uid_)) {
-      error_ = fmt::format("refused a mired of user {} (pid {}); run it as root or as this dataplane's user", who.uid,
-                           who.pid);
+      say_once(fmt::format("refused a mired of user {} (pid {}); run it as root or as this dataplane's user", who.uid,
+                           who.pid));
       return;
     }
     if (peer_ && !peer_->greeted && MonotonicClock::now() - peer_->since > kHelloPatience)
@@ -207,9 +218,7 @@ class DataplaneEnd::Impl {
       Hello refusal = own_hello(lcores_);
       refusal.refused = 1;
       (void)send_hello(socket.get(), refusal);  // if it does not arrive, the closing says it too
-      // It comes again every 200 ms: one line a newcomer.
-      if (std::exchange(turned_away_, who.pid) != who.pid)
-        error_ = fmt::format("refused a second mired (pid {}); pid {} is connected", who.pid, peer_->who.pid);
+      say_once(fmt::format("refused a second mired (pid {}); pid {} is connected", who.pid, peer_->who.pid));
       return;
     }
     Result<std::unique_ptr<SharedMemory>> memory = SharedMemory::create(lcores_);
@@ -218,8 +227,7 @@ class DataplaneEnd::Impl {
       return;
     }
     if (Status watched = watch(epoll_, socket.get()); !watched) {
-      if (std::exchange(turned_away_, who.pid) != who.pid)
-        error_ = fmt::format("refused a mired (pid {}): {}", who.pid, watched.error());
+      say_once(fmt::format("refused a mired (pid {}): {}", who.pid, watched.error()));
       return;
     }
     if (!send_hello(socket.get(), own_hello(lcores_), memory.value()->fd())) return;
@@ -239,7 +247,7 @@ class DataplaneEnd::Impl {
   std::optional<Connection> peer_;
   std::optional<Up> reply_;  // waits for room
   std::string error_;
-  pid_t turned_away_ = 0;  // the last one
+  std::string said_;  // of the last one that was turned away
   uint64_t connections_ = 0;
   uint64_t lost_ = 0;
   uint64_t untold_ = 0;

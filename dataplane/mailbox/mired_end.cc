@@ -73,7 +73,10 @@ class MiredEnd::Impl {
       case Arrived::garbage: return fail("what listens there sent something other than a hello");
       case Arrived::hello: break;
     }
-    if (Status same = compare(theirs, theirs.lcores); !same) return fail(same.error());
+    if (Status same = compare(theirs, theirs.lcores); !same) {
+      (void)send_hello(socket_.get(), own_hello(theirs.lcores));  // so that its log names both versions too
+      return fail(same.error());
+    }
     if (theirs.refused != 0) return fail("another mired is connected to it; stop that one first");
     Result<std::unique_ptr<SharedMemory>> mapped = SharedMemory::attach(memory.release(), theirs.lcores);
     if (!mapped) return fail(mapped.error());

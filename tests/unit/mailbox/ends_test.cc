@@ -227,6 +227,37 @@ TEST(Ends, RefuseAMiredOfAnotherVersion) {
   EXPECT_TRUE(connected(folder.file("s"), *dataplane)) << "a refused one keeps nobody out";
 }
 
+TEST(Ends, SayOnceOfAMiredThatIsRefusedAgainAndAgain) {
+  const Folder folder;
+  auto dataplane = listening(folder.file("s"));
+  const auto come_and_go = [&](uint32_t version) {
+    Descriptor mired = connect_to(folder.file("s"), SOCK_SEQPACKET).value();
+    dataplane->service();
+    Hello hello;
+    EXPECT_EQ(receive_hello(mired.get(), hello, nullptr), Arrived::hello);
+    hello.layout_version = version;
+    if (version != 0) {
+      EXPECT_TRUE(send_hello(mired.get(), hello));
+    }
+    mired.close();
+    dataplane->service();
+  };
+  come_and_go(kLayoutVersion + 1);
+  EXPECT_NE(dataplane->take_error(), "");
+  come_and_go(kLayoutVersion + 1);
+  EXPECT_EQ(dataplane->take_error(), "") << "the log would have a line every 200 ms";
+  come_and_go(0);
+  EXPECT_NE(dataplane->take_error().find("left before its hello"), std::string::npos) << "another reason is news";
+  come_and_go(0);
+  EXPECT_EQ(dataplane->take_error(), "");
+  EXPECT_TRUE(connected(folder.file("s"), *dataplane));
+  EXPECT_EQ(dataplane->take_error(), "");
+  dataplane->service();
+  EXPECT_NE(dataplane->take_error(), "") << "that one was connected, and is gone";
+  come_and_go(0);
+  EXPECT_NE(dataplane->take_error(), "") << "and after it the story begins anew";
+}
+
 TEST(Ends, RefuseADataplaneOfAnotherVersion) {
   const Folder folder;
   auto opened = Listener::open(folder.file("s"), SOCK_SEQPACKET, 0600, "test");
@@ -240,6 +271,9 @@ TEST(Ends, RefuseADataplaneOfAnotherVersion) {
   EXPECT_EQ(mired->error(),
             fmt::format("its mailbox layout is {}, ours {}; install mired and mire-dataplane of one release",
                         kLayoutVersion + 1, kLayoutVersion));
+  Hello answer;
+  ASSERT_EQ(receive_hello(accepted.get(), answer, nullptr), Arrived::hello) << "so that the dataplane can say it too";
+  EXPECT_EQ(answer.layout_version, kLayoutVersion);
 }
 
 TEST(Ends, RefuseMemoryThatCouldShrinkUnderneath) {
