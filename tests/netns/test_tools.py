@@ -36,6 +36,10 @@ def test_run_refuses_what_cannot_be_and_leaves_the_wire_alone(lab, tmp_path):
     refused(run(lab, "--wan", "wan0", "--lan", "lan0", "--config", tmp_path / "missing.conf"), "missing.conf")
     refused(run(lab, "--wan", "wan0", "--lan", "lan0", "--lcores", "many"), "lcores", "many")
     refused(run(lab, "--wan", "wan0", "--lan", "lan0", "--unheard-of"), "unheard-of")
+    (tmp_path / "file").touch()
+    refused(run(lab, "--wan", "wan0", "--lan", "lan0", "--socket", tmp_path / "file"), "no socket", "--socket")
+    refused(run(lab, "--wan", "wan0", "--lan", "lan0", "--socket", tmp_path / "file/mired.sock"), "cannot make the folder")
+    refused(run(lab, "--wan", "wan0", "--lan", "lan0", "--state", tmp_path / "file/state"), "cannot make the folder")
     bad = tmp_path / "bad.conf"
     bad.write_text("ports { wan wan0; lan lan0; }\ntreatment unknown { greeting { max 40s; } }\n")
     refused(run(lab, "--wan", "wan0", "--lan", "lan0", "--config", bad), "bad.conf:2:", "30s")
