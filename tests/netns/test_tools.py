@@ -104,6 +104,34 @@ def test_a_killed_run_leaves_a_closed_wire_and_the_next_one_takes_over(lab):
     assert snapshot.take(lab) == before
 
 
+def test_run_goes_on_when_nobody_reads_what_it_says(lab):
+    before = snapshot.take(lab)
+    reads, writes = os.pipe()
+    process = subprocess.Popen(lab.command("gw", TOOLS / "run", "--wan", "wan0", "--lan", "lan0", "--socket", lab.folder / "mired.sock",
+                                           "--build", gates.BUILD), stdin=subprocess.DEVNULL, stdout=writes, stderr=writes)
+    try:
+        os.close(writes)
+        said = b""
+        while b"mire: forwarding, socket" not in said:
+            said += os.read(reads, 4096) or b"mire: forwarding, socket, but it ended"
+        os.close(reads)
+        gate = gates.Gate.__new__(gates.Gate)
+        gate.lab = lab
+        killed = gate.kill("mire-dataplane")
+        end = time.monotonic() + 20
+        while not [pid for pid in gate.pids("mire-dataplane") if pid != killed]:
+            assert process.poll() is None and time.monotonic() < end, "it gave the wire up"
+            time.sleep(0.05)
+        with Server(lab, lab.server()) as server:
+            connection = connect(lab, lab.client(), server.address)
+            assert read_reply(connection) == peers.GREETING
+            connection.close()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert snapshot.take(lab) == before
+
+
 def test_two_labs_stand_side_by_side_and_down_leaves_nothing_behind(lab):
     name = f"u{os.getpid()}"
     other = labs.Lab(name)
