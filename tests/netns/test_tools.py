@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -129,6 +130,31 @@ def test_run_goes_on_when_nobody_reads_what_it_says(lab):
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+    assert snapshot.take(lab) == before
+
+
+def test_run_keeps_the_wire_while_its_dataplane_is_being_replaced(lab, tmp_path):
+    before = snapshot.take(lab)
+    for part in ("ebpf", "controlplane", "dataplane", "kept"):
+        (tmp_path / part).mkdir()
+    for name, program in gates.PROGRAMS.items():
+        shutil.copy(program, tmp_path / program.relative_to(gates.BUILD))
+    for name in ("steer.bpf.o", "bypass.bpf.o"):
+        shutil.copy(gates.BUILD / "ebpf" / name, tmp_path / "ebpf" / name)
+    gate = gates.Gate(lab, None, "--build", tmp_path)
+    try:
+        program = tmp_path / "dataplane/mire-dataplane"
+        kept = program.rename(tmp_path / "kept/mire-dataplane")
+        gate.kill("mire-dataplane")
+        gate.await_line("mire-dataplane cannot be started (No such file or directory)")
+        with Server(lab, lab.server()) as server:
+            connection = connect(lab, lab.client(), server.address)
+            assert read_reply(connection) == peers.GREETING
+            connection.close()
+        kept.rename(program)
+        gate.await_line("mire-dataplane is back", timeout=30)
+    finally:
+        assert gate.stop() == 0
     assert snapshot.take(lab) == before
 
 
