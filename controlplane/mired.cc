@@ -22,7 +22,8 @@ state::WallSeconds wall_now() { return std::chrono::floor<std::chrono::seconds>(
 
 }  // namespace
 
-void say(const std::string& text) { fmt::print(stderr, "mired: {}\n", text); }
+// A reader that went away costs the word, not mired: fmt::print() would throw.
+void say(const std::string& text) { std::fprintf(stderr, "mired: %s\n", text.c_str()); }
 
 Mired::Mired(Options options)
     : options_(std::move(options)),

@@ -33,7 +33,8 @@ std::string content(const std::string& path) {
 // A child process of this test's, ended with it. Its words are in a file.
 class MiredProcess {
  public:
-  MiredProcess(const Folder& folder, const std::string& config) : words_(folder.file("words")) {
+  MiredProcess(const Folder& folder, const std::string& config) : MiredProcess(folder, config, folder.file("words")) {}
+  MiredProcess(const Folder& folder, const std::string& config, std::string words) : words_(std::move(words)) {
     std::vector<std::string> arguments{MIRED_EXE,        "--config",           config,
                                        "--socket",       folder.file("api"),   "--state",
                                        folder.file("."), "--dataplane-socket", folder.file("dataplane")};
@@ -134,6 +135,17 @@ mailbox::FlowEvent event_of(policy::Reason reason) {
   e.server = wire::parse_address("203.0.113.25").value();
   e.reason = reason;
   return e;
+}
+
+TEST_F(MiredTest, GoesOnWhenItsWordsCannotBeWritten) {
+  write_config("");
+  Dataplane dataplane(folder);
+  MiredProcess mired(folder, config, "/dev/full");
+  ASSERT_TRUE(dataplane.until([&] { return dataplane.settings != nullptr; }));
+  write_config("observe true;");
+  mired.signal(SIGHUP);
+  EXPECT_TRUE(dataplane.until([&] { return dataplane.settings->observe; }));
+  EXPECT_EQ(mired.end(SIGTERM), 0);
 }
 
 TEST_F(MiredTest, HandsItsSettingsDownAndWritesEventsUp) {
