@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "controlplane/config/config.h"
+#include "controlplane/log/flow_log.h"
 #include "controlplane/mired.h"
 #include "controlplane/options.h"
 
@@ -16,6 +17,10 @@ int check(const std::string& file) {
   for (const std::string& error : outcome.errors) fmt::print(stderr, "{}\n", error);
   if (!outcome.config) return 1;
   const mire::config::Config& c = *outcome.config;
+  if (const mire::Status status = mire::log::check_path(c.log_file); !status) {
+    fmt::print(stderr, "{}\n", status.error());
+    return 1;
+  }
   fmt::print("{}: valid; wan {}, lan {}, fail-mode {}\n", file, c.wan.empty() ? "-" : c.wan,
              c.lan.empty() ? "-" : c.lan, c.fail_closed ? "closed" : "open");
   return 0;

@@ -178,10 +178,6 @@ Status run(const Options& o) {
   }
   if (status) {
     for (unsigned i = 0; i < d.lcores; ++i) rte_eal_remote_launch(run_worker, d.workers[i].get(), i + 1);
-    if (d.kernel) {
-      for (unsigned i = 0; i < d.lcores; ++i) d.kernel->state.beat(i, MonotonicClock::now());
-      d.kernel->state.set_ready(true);
-    }
     std::printf("mire-dataplane: forwarding\n");
     std::fflush(stdout);
     (*control)->run(d.all(), d.wire());

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 
 #include "controlplane/log/flow_line.h"
@@ -73,6 +74,15 @@ class FileSink : public spdlog::sinks::base_sink<std::mutex> {
 };
 
 }  // namespace
+
+Status check_path(const std::string& path) {
+  if (path == "-" || ::access(path.c_str(), W_OK) == 0) return success();
+  if (errno == ENOENT) {
+    const std::string folder = std::filesystem::path(path).parent_path();
+    if (::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0) return success();
+  }
+  return Error{fmt::format("log file {}: {}; check its folder and who owns it", path, std::strerror(errno))};
+}
 
 struct FlowLog::Impl {
   Impl(std::string where, mailbox::Descriptor file)

@@ -13,6 +13,9 @@
 
 namespace mire::log {
 
+// Could FlowLog::open() write there? Makes nothing.
+[[nodiscard]] Status check_path(const std::string& path);
+
 class FlowLog {
  public:
   // "-": standard output.

@@ -135,6 +135,8 @@ void Control::swap_settings() {
     if (worker->settings_in_use() != current_.get()) return;
   swapping_ = false;
   former_.reset();
+  // Somebody judges from the first settings on; before that the programs pass or refuse SMTP by the fail mode.
+  if (wire_ != nullptr) wire_->set_ready(true);
   mailbox_->tell_applied(current_->generation);
 }
 

@@ -24,7 +24,8 @@ class Control {
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
 
-  // Until a signal to stop. `wire` may be nullptr. Workers run on their own lcores already.
+  // Until a signal to stop. `wire` may be nullptr. Workers run on their own lcores already. The wire counts as judged
+  // from the moment when all of them use the first settings.
   void run(const std::vector<Worker*>& workers, ebpf::WireState* wire);
 
   // Ends all holds, lets what was released leave, stops the workers. The eBPF programs are told before.

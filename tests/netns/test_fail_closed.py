@@ -35,3 +35,23 @@ def test_smtp_is_shut_while_the_dataplane_is_dead_and_everything_else_passes(lab
         connection = connect(lab, lab.client(family=family), server.address)
         assert read_reply(connection) == peers.GREETING
         connection.close()
+
+
+def test_smtp_stays_shut_until_there_are_settings_to_judge_by(lab, gate, family):
+    """A dataplane that is back, and no mired to say who is blocked."""
+    with Server(lab, lab.server(family)) as server:
+        mired = gate.pid("mired")
+        applied = gate.text().count("dataplane applied configuration")
+        back = gate.text().count("mire: mire-dataplane is back")
+        os.kill(mired, signal.SIGSTOP)
+        try:
+            gate.kill("mire-dataplane")
+            gate.await_line("mire-dataplane is back", count=back + 1, timeout=30)
+            with pytest.raises(TimeoutError):
+                connect(lab, lab.client("blocked", family), server.address, timeout=2.5)
+        finally:
+            os.kill(mired, signal.SIGCONT)
+        gate.await_line("dataplane applied configuration", count=applied + 1, timeout=30)
+        connection = connect(lab, lab.client(family=family), server.address)
+        assert read_reply(connection) == peers.GREETING
+        connection.close()
