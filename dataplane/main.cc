@@ -50,6 +50,7 @@ struct Dataplane {
   lcore::TelemetrySubject telemetry;
   unsigned lcores = 1;
   uint64_t seed = 0;
+  std::array<uint8_t, 16> cookie_key{};
 
   [[nodiscard]] ebpf::WireState* wire() { return kernel ? &kernel->state : nullptr; }
   [[nodiscard]] std::vector<lcore::Worker*> all() const {
@@ -123,6 +124,7 @@ void make_workers(const Options& o, Dataplane& d) {
       w.ports[side] = {port->id(), static_cast<uint16_t>(i), port->pool(i), port->socket(i)};
     w.pipeline.sizes = sizes_for(o.flows, d.lcores);
     w.pipeline.seed = d.seed + i;
+    w.pipeline.cookie_key = d.cookie_key;
     w.pipeline.lcore = static_cast<uint8_t>(i);
     w.pipeline.largest_frame = static_cast<uint16_t>(clamp ? largest : 0);
     w.fragments.lcore = i;
@@ -156,6 +158,8 @@ Status run(const Options& o) {
     say(wire->note);
     d.kernel = std::move(wire).value();
   }
+  if (getrandom(d.cookie_key.data(), d.cookie_key.size(), 0) != static_cast<ssize_t>(d.cookie_key.size()))
+    return Error{"the kernel gives no random numbers"};
   if (o.seed) {
     d.seed = *o.seed;
   } else if (getrandom(&d.seed, sizeof d.seed, 0) != sizeof d.seed) {

@@ -87,6 +87,7 @@ class Reader {
                 {"early-talk", Shape::value,
                  [this](const Statement& v) {
                    const Choices<policy::OnEarlyTalk> choices{{"reset", policy::OnEarlyTalk::reset},
+                                                              {"reject", policy::OnEarlyTalk::reject},
                                                               {"count", policy::OnEarlyTalk::count}};
                    if (auto chosen = choose(v, place_, choices, problems_)) treatment_.early_talk = *chosen;
                  }},
@@ -123,7 +124,8 @@ class Reader {
     const Place inside{place_.at(b.key())};
     hold_block(b, greeting_, {{"withhold", Key::Shape::value, [&](const Statement& v) {
                                  withhold_line_ = v.line();
-                                 const Choices<policy::Withhold> choices{{"banner", policy::Withhold::banner},
+                                 const Choices<policy::Withhold> choices{{"defer", policy::Withhold::defer},
+                                                                         {"banner", policy::Withhold::banner},
                                                                          {"none", policy::Withhold::none}};
                                  withhold_ = choose(v, inside, choices, problems_);
                                }}});

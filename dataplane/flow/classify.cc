@@ -60,7 +60,8 @@ Event in_dialogue(const State32& f, const Numbers& n) noexcept {
 }
 
 Event before_proof(const State32& f, const wire::Headers& h) noexcept {
-  const bool exact = f.state == State::syn_ack_sent && h.seq == f.client_first() && h.ack == f.server_first();
+  const bool answered = f.state == State::syn_ack_sent || f.state == State::met;
+  const bool exact = answered && h.seq == f.client_first() && h.ack == f.server_first();
   if (!exact) return h.payload_length != 0 ? Event::unproven_data : Event::unproven;
   if (h.payload_length != 0) return Event::proof_with_data;
   return (h.flags & wire::kFin) != 0 ? Event::proof_with_fin : Event::proof;
@@ -100,7 +101,12 @@ Event classify_client(const State32& f, const wire::Headers& h) noexcept {
     case State::closing:
     case State::finished:
     case State::tombstone:
-    case State::joined: break;
+    case State::joined:
+    case State::met:
+    case State::deferred:
+    case State::invited:
+    case State::dialling:
+    case State::replied: break;  // classify_met()
   }
   return n.fin ? Event::fin : Event::nothing_new;
 }
@@ -123,7 +129,12 @@ bool server_reset_counts(const State32& f, const wire::Headers& h, SeqNo expecte
     case State::closing:
     case State::finished:
     case State::tombstone:
-    case State::joined: break;
+    case State::joined:
+    case State::met:
+    case State::deferred:
+    case State::invited:
+    case State::dialling:
+    case State::replied: break;
   }
   return true;
 }
@@ -151,6 +162,51 @@ Event classify_server(const State32& f, const wire::Headers& h, SeqNo expected) 
   }
   if ((h.flags & wire::kFin) != 0) return Event::server_fin;  // with or without payload
   return h.payload_length != 0 ? Event::server_data : Event::server_nothing_new;
+}
+
+Event classify_met(const State32& f, const wire::Headers& h, SeqNo greeting_end, uint32_t said) noexcept {
+  const SeqNo first = f.client_first();
+  if ((h.flags & wire::kRst) != 0) {
+    if (f.state == State::replied) return h.seq == f.acknowledged() ? Event::reset : Event::reset_inexact;
+    const bool exact = h.seq == first || (f.state == State::dialling && h.seq == first + said);
+    return exact ? Event::reset : Event::reset_inexact;
+  }
+  if ((h.flags & wire::kSyn) != 0) {
+    if ((h.flags & wire::kAck) != 0) return Event::nothing_new;
+    return h.seq == f.client_isn ? Event::syn_repeated : Event::syn_other;
+  }
+  if ((h.flags & wire::kAck) == 0) return Event::outside;  // RFC 9293 3.10.7.4
+  if (f.state == State::met) return before_proof(f, h);
+  if (f.state == State::replied) return Event::nothing_new;
+
+  if (h.ack > greeting_end) return Event::ahead;
+  const SeqNo end = h.seq + h.payload_length;
+  const bool fresh = h.payload_length != 0 && end > first;
+  if (!fresh) return (h.flags & wire::kFin) != 0 && h.seq == first ? Event::fin : Event::nothing_new;
+  if (h.seq - first >= 65535 || h.ack < f.server_first()) return Event::outside;
+  if (f.state == State::deferred || h.ack != greeting_end) return Event::early;
+  return Event::speech;
+}
+
+Event classify_dialled(const Dialled& d, const wire::Headers& h) noexcept {
+  const bool acks = (h.flags & wire::kAck) != 0;
+  if ((h.flags & wire::kRst) != 0) {
+    if (!d.answered) return acks && h.ack == d.client_first ? Event::server_reset : Event::server_nothing_new;
+    return h.seq == d.next ? Event::server_reset : Event::server_nothing_new;
+  }
+  if (!acks) return Event::syn_ack_other;
+  if ((h.flags & wire::kSyn) != 0) {
+    if (h.ack != d.client_first) return Event::syn_ack_other;
+    if (!d.answered) return Event::syn_ack;
+    return h.seq == d.isn ? Event::syn_ack_repeated : Event::syn_ack_other;
+  }
+  if (!d.answered) return Event::syn_ack_other;  // a challenge of an older connection (RFC 5961 4.2)
+  if (h.payload_length != 0) {
+    if (h.seq + h.payload_length <= d.next) return Event::server_repeat;
+    return h.seq <= d.next ? Event::greeting_part : Event::greeting_gap;
+  }
+  if ((h.flags & wire::kFin) != 0 && h.seq == d.next) return Event::server_fin;
+  return Event::server_nothing_new;
 }
 
 }  // namespace mire::flow

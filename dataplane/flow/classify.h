@@ -19,4 +19,20 @@ namespace mire::flow {
 // scans them; bytes behind a gap as greeting_gap, or as server_data once the greeting's end is known.
 [[nodiscard]] policy::Event classify_server(const State32&, const wire::Headers&, wire::SeqNo expected) noexcept;
 
+// For a segment of a client whom we meet ourselves (met .. dialling, replied). `greeting_end`: behind what we have sent
+// it; in met and deferred its server_first(). `said`: how many bytes of its first words are kept (dialling).
+[[nodiscard]] policy::Event classify_met(const State32&, const wire::Headers&, wire::SeqNo greeting_end,
+                                         uint32_t said) noexcept;
+
+// A server that was dialled, in its own counting.
+struct Dialled {
+  wire::SeqNo client_first;
+  bool answered = false;  // its SYN-ACK has come
+  wire::SeqNo isn;        // if answered
+  wire::SeqNo next;       // first byte that has not come
+};
+// For its segments. What belongs to another connection comes back as syn_ack_other; new bytes in order as
+// greeting_part, to be scanned by the caller.
+[[nodiscard]] policy::Event classify_dialled(const Dialled&, const wire::Headers&) noexcept;
+
 }  // namespace mire::flow

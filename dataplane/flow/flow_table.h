@@ -73,6 +73,9 @@ class FlowTable {
 
   [[nodiscard]] bool used(Handle h) const noexcept { return is_v6(h) ? v6_.used(index(h)) : v4_.used(index(h)); }
   [[nodiscard]] State32& operator[](Handle h) noexcept { return is_v6(h) ? v6_[index(h)].state : v4_[index(h)].state; }
+  [[nodiscard]] const State32& operator[](Handle h) const noexcept {
+    return is_v6(h) ? v6_[index(h)].state : v4_[index(h)].state;
+  }
   [[nodiscard]] FlowId id(Handle h) const noexcept {
     if (is_v6(h)) {
       const KeyV6& k = v6_[index(h)].key;
@@ -110,7 +113,8 @@ class FlowTable {
       if (carried.handle == kNoFlow || carried.handle == h || !used(carried.handle)) return kNoFlow;
       const State32& s = (*this)[carried.handle];
       if (s.client_isn != carried.isn) return kNoFlow;
-      if (s.state == policy::State::syn_seen || s.state == policy::State::syn_ack_sent) return carried.handle;
+      if (s.state == policy::State::syn_seen || s.state == policy::State::syn_ack_sent || s.state == policy::State::met)
+        return carried.handle;
       if (s.state != policy::State::syn_ack_held) return kNoFlow;
     }
     return kNoFlow;

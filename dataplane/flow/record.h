@@ -35,6 +35,8 @@ struct ParkedSynAck {
   static constexpr uint8_t kNoScale = 0xff;
   static constexpr uint8_t kSack = 1;  // SACK permitted
   static constexpr uint8_t kEce = 2;   // ECN-setup SYN-ACK (RFC 3168 6.1.1)
+  // met .. dialling, where it is what the client offered: which of the server's offers it was answered with.
+  static constexpr uint8_t kGeneration = 0xf0;
 };
 static_assert(sizeof(ParkedSynAck) == 4);
 
@@ -44,6 +46,7 @@ enum Flag : uint8_t {
   kEndKnown = 0x04,    // the greeting's end is known: end()
   kWouldReset = 0x08,  // observe mode: enforcement would have reset it
   kServerFin = 0x10,   // a FIN of the server is parked behind the greeting, or has passed
+  kReadWhole = 0x10,   // invited: the client has acknowledged the greeting whole
   kReported = 0x20,    // an event that ends the flow was sent already
   kSpoke = 0x40,       // some payload of the client passed
   kForgiven = 0x80,    // greeting unread: it began with an EHLO that PIPECONNECT had invited
@@ -54,7 +57,7 @@ enum Flag : uint8_t {
 [[nodiscard]] constexpr bool knows_forgiven(policy::State s) noexcept {
   using policy::State;
   return s == State::syn_ack_sent || s == State::waiting || s == State::banner_held || s == State::due ||
-         s == State::greeted;
+         s == State::greeted || s == State::met || s == State::deferred || s == State::invited;
 }
 [[nodiscard]] constexpr bool knows_client_fin(policy::State s) noexcept { return s == policy::State::closing; }
 static_assert(kForgiven == kClientFin && [] {
@@ -104,6 +107,22 @@ struct State32 {
   [[nodiscard]] uint32_t answered_second() const noexcept { return word_a; }
   void set_answered_second(uint32_t s) noexcept { word_a = s; }
 
+  // met .. dialling: the client's latest TSval; and what its SYN offered.
+  [[nodiscard]] uint32_t client_clock() const noexcept { return word_a; }
+  void set_client_clock(uint32_t tsval) noexcept { word_a = tsval; }
+  [[nodiscard]] ParkedSynAck offered() const noexcept { return std::bit_cast<ParkedSynAck>(word_c); }
+  void set_offered(ParkedSynAck p) noexcept { word_c = std::bit_cast<uint32_t>(p); }
+  // invited: the greeting that went out (hold/ number). dialling: dialogue number. replied: the reply (hold/ number, 0:
+  // none kept). finished: the number of our FIN.
+  [[nodiscard]] uint32_t sent() const noexcept { return word_b; }
+  void set_sent(uint32_t id) noexcept { word_b = id; }
+  // replied: the next number of the client, as we acknowledged it. (Ours, behind our FIN, is server_next().)
+  [[nodiscard]] wire::SeqNo acknowledged() const noexcept { return {word_c}; }
+  void set_acknowledged(wire::SeqNo n) noexcept { word_c = n.value; }
+  // invited, dialling: how often the greeting or the SYN was sent. (The hold is over and reported.)
+  [[nodiscard]] uint16_t tries() const noexcept { return hold_ms; }
+  void set_tries(uint16_t n) noexcept { hold_ms = n; }
+
   // waiting .. greeted: what of the greeting is parked or was seen (hold/ number; 0: nothing). talking: dialogue number
   // (0: none).
   [[nodiscard]] uint32_t banner() const noexcept { return word_c; }
@@ -113,12 +132,11 @@ struct State32 {
   [[nodiscard]] ParkedSynAck syn_ack() const noexcept { return std::bit_cast<ParkedSynAck>(word_c); }
   void set_syn_ack(ParkedSynAck p) noexcept { word_c = std::bit_cast<uint32_t>(p); }
 
-  // The server's receive window as last advertised, unscaled.
+  // The server's receive window as last advertised, unscaled; met .. dialling: the client's.
   uint16_t& window() noexcept { return half_a; }
   [[nodiscard]] uint16_t window() const noexcept { return half_a; }
 
-  // While a hold runs (syn_ack_held, waiting, banner_held): low 16 bits of the deadline in ms. Else: second of the last
-  // packet.
+  // While there is a deadline (has_deadline): its low 16 bits in ms. Else: second of the last packet.
   [[nodiscard]] uint16_t due_ms() const noexcept { return half_b; }
   void set_due_ms(uint64_t ms) noexcept { half_b = static_cast<uint16_t>(ms); }
   [[nodiscard]] uint16_t seen_second() const noexcept { return half_b; }
@@ -126,7 +144,17 @@ struct State32 {
 };
 
 [[nodiscard]] constexpr bool hold_runs(policy::State s) noexcept {
-  return s == policy::State::syn_ack_held || s == policy::State::waiting || s == policy::State::banner_held;
+  return s == policy::State::syn_ack_held || s == policy::State::waiting || s == policy::State::banner_held ||
+         s == policy::State::deferred;
+}
+// Something happens to it at a millisecond that is in the calendar.
+[[nodiscard]] constexpr bool has_deadline(policy::State s) noexcept {
+  return hold_runs(s) || s == policy::State::invited || s == policy::State::dialling;
+}
+// We meet the client ourselves, and the server knows nothing of it, or not yet enough.
+[[nodiscard]] constexpr bool is_meeting(policy::State s) noexcept {
+  return s == policy::State::met || s == policy::State::deferred || s == policy::State::invited ||
+         s == policy::State::dialling;
 }
 
 struct RecordV4 {

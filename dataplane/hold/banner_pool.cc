@@ -78,6 +78,11 @@ uint32_t BannerPool::acquire(std::span<const uint8_t> bytes, uint16_t largest_se
   return id;
 }
 
+void BannerPool::share(uint32_t id) noexcept {
+  MIRE_ASSERT(id != 0 && entries_[id].users != 0);
+  ++entries_[id].users;
+}
+
 void BannerPool::release(uint32_t id) {
   MIRE_ASSERT(id != 0 && entries_[id].users != 0);
   if (--entries_[id].users != 0) return;

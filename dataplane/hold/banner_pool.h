@@ -24,6 +24,8 @@ class BannerPool {
 
   // The number of these bytes, sent in segments of at most largest_segment bytes, with one more user. 0: no room.
   [[nodiscard]] uint32_t acquire(std::span<const uint8_t> bytes, uint16_t largest_segment);
+  // One more user of bytes that are kept already.
+  void share(uint32_t id) noexcept;
   void release(uint32_t id);
 
   [[nodiscard]] std::span<const uint8_t> bytes(uint32_t id) const noexcept;

@@ -34,7 +34,12 @@ bool changes_state(policy::State s, policy::Event e, const wire::Headers& h) noe
     case State::waiting:
     case State::banner_held:
     case State::due:
-    case State::greeted: return true;
+    case State::greeted:
+    case State::met:
+    case State::deferred:
+    case State::invited:
+    case State::dialling:
+    case State::replied: return true;
   }
   return true;
 }
@@ -42,16 +47,27 @@ bool changes_state(policy::State s, policy::Event e, const wire::Headers& h) noe
 }  // namespace
 
 void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
-  const Handle h = flow_of(c);
-  if (h == flow::kNoFlow) {
-    if (is_syn(c.headers)) {
-      new_flow(f, c);
-    } else {
-      count(Reason::no_entry);
-    }
+  Handle h = flow_of(c);
+  if (h != flow::kNoFlow && !obey_epoch(h)) h = flow::kNoFlow;
+  if (h == flow::kNoFlow && is_syn(c.headers)) {
+    new_flow(f, c);
     return;
   }
-  obey_epoch(h);
+  if (h == flow::kNoFlow) h = meet_by_cookie(f, c);
+  if (h == flow::kNoFlow) {
+    count(Reason::no_entry);
+    return;
+  }
+  if (flow::is_meeting(flows_[h].state) || flows_[h].state == State::replied) {
+    on_met_client(f, c, h);
+    return;
+  }
+  const auto translation = translation_of(flows_[h]);
+  on_passing_client(f, c, h);
+  if (translation && f.fate == Fate::forward) wire::to_servers_numbers(f.bytes(), c.headers, *translation);
+}
+
+void Pipeline::Impl::on_passing_client(FrameRef& f, Column& c, Handle h) {
   flow::State32& s = flows_[h];
   Event e = client_event(f, c, s);
   if (changes_state(s.state, e, c.headers) && !wire::checksums_valid(f.bytes(), c.headers)) {
@@ -81,7 +97,10 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
 // A client that was once offered PIPECONNECT puts EHLO, and the whole message behind it, where it was told it might.
 policy::Event Pipeline::Impl::client_event(const FrameRef& f, const Column& c, const flow::State32& s) const {
   const Event e = flow::classify_client(s, c.headers);
-  if (e != Event::early && e != Event::proof_with_data) return e;
+  return e == Event::early || e == Event::proof_with_data ? forgiven(e, f, c, s) : e;
+}
+
+policy::Event Pipeline::Impl::forgiven(Event e, const FrameRef& f, const Column& c, const flow::State32& s) const {
   const bool begins = c.headers.seq == s.client_first() && now_ < known_servers_[c.id.server].early_hello_until &&
                       smtp::is_hello(payload(f, c.headers));
   if (!begins && !s.has(flow::kForgiven)) return e;
@@ -124,8 +143,9 @@ void Pipeline::Impl::refuse_beyond_limit(FrameRef& f, const Column& c, Handle h,
   const Step refused{State::tombstone, Verdict::reset, limit};
   count(refused);
   f.fate = Fate::drop;
-  report(h, State::syn_ack_sent, refused.verdict, refused.reason);
-  reset_both(h, State::syn_ack_sent, c.headers);
+  const State at = flows_[h].state;
+  report(h, at, refused.verdict, refused.reason);
+  reset_both(h, at, c.headers);
   enter(h, refused.next);
 }
 
@@ -136,10 +156,15 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
     return;
   }
   const SourceClass source_class = class_of(h.source);
-  const Step st = policy::step(State::none, Event::syn, treatment(source_class));
+  const Event e = can_meet(f, c, source_class) ? Event::syn_meetable : Event::syn;
+  const Step st = policy::step(State::none, e, treatment(source_class));
   if (!admit(f, c, source_class, st)) return;
   count(st);
   if (st.next == State::none) return;
+  if (st.verdict == Verdict::answer) {
+    meet(f, c, source_class);
+    return;
+  }
 
   edit_syn(f, c, source_class);
   if (c.id.server == 0) {
@@ -154,10 +179,7 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
   flow::State32& s = flows_[handle];
   s.client_isn = h.seq;
   enter(handle, st.next);
-  if (const Handle oldest = flows_.leash(handle); oldest != flow::kNoFlow) {
-    count(Reason::syn_share_full);
-    erase(oldest);
-  }
+  leash(handle);
 }
 
 // RFC 7413 data and MPTCP would carry payload round the gate: they come again after the handshake, where they are
@@ -293,6 +315,7 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
       finish_client(h, f, hdr);
       if (at != State::finished) reset_server(h, flows_[h].client_first());
       enter(h, st.next);
+      if (at != State::finished) flows_[h].set_sent(flows_[h].server_first().value);
       return;
     case Verdict::drop:
       f.fate = Fate::drop;
@@ -300,9 +323,16 @@ void Pipeline::Impl::do_client_step(FrameRef& f, Column& c, Handle h, Event e, c
       if (e == Event::reset && at != State::finished) reset_server(h, flows_[h].client_first());
       enter(h, st.next);
       return;
+    case Verdict::reply:
+      f.fate = Fate::drop;
+      early_talk(f, c, h, st, at);
+      return;
     case Verdict::hold:
     case Verdict::release:
-      MIRE_ASSERT(false);  // only the server's segments are held, only time releases
+    case Verdict::answer:
+    case Verdict::dial:
+    case Verdict::join:
+      MIRE_ASSERT(false);  // only the server's segments are held, only time releases; the others are for whom we met
       return;
   }
   // A FIN has passed and now a RST: nobody waits for more, whatever its number.
@@ -329,12 +359,19 @@ void Pipeline::Impl::early_talk(const FrameRef& f, const Column& c, Handle h, co
   const bool other_protocol = smtp::other_protocol(said);
   flow::State32& s = flows_[h];
   const uint32_t held_ms = ran_ms(s);
-  if (st.verdict == Verdict::reset) {
+  if (st.verdict == Verdict::reset || st.verdict == Verdict::reply) {
     Duration penalty{};
     if (policy::demotes(s.source_class, other_protocol))
       penalty = sources_.offend(flows_.id(h).client, settings_->penalty, now_);
     report(h, at, st.verdict, st.reason, held_ms, said, penalty);
     s.set(flow::kReported);
+    // A reply must be the next thing that the client reads: one who has not read all that went out is reset.
+    const bool heard = at != State::greeted && at != State::invited ? true : c.headers.ack == sent_to(h);
+    if (st.verdict == Verdict::reply && heard) {
+      if (!flow::is_meeting(at)) reset_server(h, s.client_first());
+      reply(h, &c.headers, st.reason);
+      return;
+    }
     reset_both(h, at, c.headers);
     enter(h, State::tombstone);
     return;

@@ -57,8 +57,9 @@ flow::Handle Pipeline::Impl::create(const Column& c, SourceClass source_class, u
   Handle h = flows_.insert(c.id, c.probe);
   if (h == flow::kNoFlow) {
     // Unanswered SYNs go first, then flows that are over or were never judged. Held ones and tombstones stay.
-    Handle victim = flows_.victim(
-        c.probe, [](const flow::State32& s) { return s.state == State::syn_seen || s.state == State::syn_ack_sent; });
+    Handle victim = flows_.victim(c.probe, [](const flow::State32& s) {
+      return s.state == State::syn_seen || s.state == State::syn_ack_sent || s.state == State::met;
+    });
     if (victim == flow::kNoFlow)
       victim = flows_.victim(
           c.probe, [](const flow::State32& s) { return s.state == State::closing || s.state == State::joined; });
@@ -85,7 +86,7 @@ flow::Handle Pipeline::Impl::create(const Column& c, SourceClass source_class, u
 
 void Pipeline::Impl::erase(Handle h) {
   flow::State32& s = flows_[h];
-  drop_payload_refs(s);
+  drop_payload_refs(h);
   leave_sources(h);
   paths_.release(s.path);
   --counters_.flows[static_cast<size_t>(s.state)];
@@ -100,7 +101,8 @@ void Pipeline::Impl::leave_sources(Handle h) {
 }
 
 // What word_c names in this state goes back to its room.
-void Pipeline::Impl::drop_payload_refs(flow::State32& s) {
+void Pipeline::Impl::drop_payload_refs(Handle h) {
+  flow::State32& s = flows_[h];
   switch (s.state) {
     case State::banner_held:
     case State::greeted:
@@ -108,11 +110,23 @@ void Pipeline::Impl::drop_payload_refs(flow::State32& s) {
       break;
     case State::talking:
     case State::closing:
-      if (const uint32_t d = s.dialogue(); d != 0) {
-        dialogues_[d].next = free_dialogue_;
-        free_dialogue_ = d;
+      if (s.dialogue() != 0) give_dialogue(s.dialogue());
+      break;
+    case State::invited:
+    case State::replied:
+      if (s.sent() != 0) banners_.release(s.sent());
+      s.set_sent(0);
+      break;
+    case State::dialling: {
+      const uint32_t d = s.sent();
+      end_dial(h);
+      s.set_sent(0);
+      if (!dialogues_[d].queued) {  // else whoever comes to it takes it out of the queue
+        give_dialogue(d);
+        dial_next(flows_.id(h).server);
       }
       break;
+    }
     case State::none:
     case State::syn_seen:
     case State::syn_ack_held:
@@ -121,9 +135,38 @@ void Pipeline::Impl::drop_payload_refs(flow::State32& s) {
     case State::due:
     case State::finished:
     case State::tombstone:
-    case State::joined: break;
+    case State::joined:
+    case State::met:
+    case State::deferred: break;
   }
   s.word_c = 0;
+}
+
+// 0: none is left; counted.
+uint32_t Pipeline::Impl::take_dialogue() {
+  const uint32_t d = free_dialogue_;
+  if (d == 0) {
+    count(Reason::dialogue_pool_full);
+  } else {
+    free_dialogue_ = dialogues_[d].next;
+  }
+  return d;
+}
+
+void Pipeline::Impl::give_dialogue(uint32_t d) {
+  dialogues_[d] = {};
+  dialogues_[d].next = free_dialogue_;
+  free_dialogue_ = d;
+}
+
+// An unproven flow takes its place among those; the oldest may have to give way for it.
+void Pipeline::Impl::leash(Handle h) {
+  constexpr uint64_t kPressureMs = 1000;
+  const Handle oldest = flows_.leash(h);
+  if (oldest == flow::kNoFlow) return;
+  count(Reason::syn_share_full);
+  pressed_until_ms_ = now_ms() + kPressureMs;
+  erase(oldest);
 }
 
 DialogueRecord* Pipeline::Impl::dialogue_of(const flow::State32& s) {
@@ -136,13 +179,12 @@ DialogueRecord* Pipeline::Impl::dialogue_of(const flow::State32& s) {
 void Pipeline::Impl::begin_dialogue(flow::State32& s) {
   const bool known = s.state == State::greeted && s.has(flow::kEndKnown);
   if (!known && !s.has(flow::kSpoke)) return;  // no greeting that we can read, or none of interest
-  if (free_dialogue_ == 0) {
-    count(Reason::dialogue_pool_full);
-    return;
-  }
-  const uint32_t d = free_dialogue_;
-  free_dialogue_ = dialogues_[d].next;
-  dialogues_[d] = {smtp::Dialogue{}, s.client_first(), known ? s.greeting_end() : s.server_first(), 0, !known};
+  const uint32_t d = take_dialogue();
+  if (d == 0) return;
+  DialogueRecord& r = dialogues_[d];
+  r.client_origin = s.client_first();
+  r.server_origin = known ? s.greeting_end() : s.server_first();
+  r.greeting_open = !known;
   s.set_dialogue(d);
 }
 
@@ -160,7 +202,9 @@ void Pipeline::Impl::change(Handle h, State next) {
   const bool keeps_banner =
       (was == State::banner_held && next == State::greeted) ||
       ((was == State::due || was == State::waiting) && (next == State::greeted || next == State::banner_held));
-  if (!followed && !keeps_banner) drop_payload_refs(s);
+  const bool met_on = flow::is_meeting(was) && (flow::is_meeting(next) || next == State::talking);  // they see to it
+  if (!followed && !keeps_banner && !met_on) drop_payload_refs(h);
+  if (was == State::invited) s.set(flow::kReadWhole, false);
   if (flow::knows_forgiven(was) && !flow::knows_forgiven(next)) s.set(flow::kForgiven, false);
 
   switch (next) {
@@ -174,6 +218,7 @@ void Pipeline::Impl::change(Handle h, State next) {
       }
       break;
     case State::talking:
+      if (was == State::dialling) break;  // join() knows the numbers
       if (unread) s.set_server_next(s.server_first());
       begin_dialogue(s);
       s.set_client_next(s.client_first());
@@ -196,12 +241,17 @@ void Pipeline::Impl::change(Handle h, State next) {
     case State::syn_ack_sent:
     case State::waiting:
     case State::banner_held:
-    case State::joined: break;
+    case State::joined:
+    case State::met:
+    case State::deferred:
+    case State::invited:
+    case State::dialling:
+    case State::replied: break;
   }
   --counters_.flows[static_cast<size_t>(was)];
   ++counters_.flows[static_cast<size_t>(next)];
   s.state = next;
-  if (!flow::hold_runs(next)) s.set_seen_second(now_second());
+  if (!flow::has_deadline(next)) s.set_seen_second(now_second());
 }
 
 uint32_t Pipeline::Impl::hold_of(policy::HoldRange range, uint32_t lot) noexcept {
@@ -261,11 +311,17 @@ void Pipeline::Impl::distrust(Handle h) {
     case State::waiting:
     case State::due:
     case State::greeted: enter(h, State::joined); return;
+    // The server was told nothing of it, or not enough: to what went past us it has answered by a reset.
+    case State::met:
+    case State::deferred:
+    case State::invited:
+    case State::dialling: enter(h, State::none); return;
     case State::none:
     case State::talking:
     case State::closing:
     case State::finished:
     case State::tombstone:
+    case State::replied:
     case State::joined: return;
   }
 }
@@ -307,8 +363,10 @@ void Pipeline::Impl::end_report(Handle h) {
   switch (s.state) {
     case State::syn_ack_sent:  // a FIN on the handshake's ACK
     case State::waiting:
+    case State::deferred:
     case State::banner_held: report(h, s.state, policy::Verdict::finish, Reason::gave_up, ran_ms(s)); return;
     case State::due:
+    case State::invited:
     case State::greeted: report(h, s.state, policy::Verdict::pass, Reason::no_data); return;
     case State::talking:
     case State::closing: {
@@ -327,7 +385,10 @@ void Pipeline::Impl::end_report(Handle h) {
     case State::syn_ack_held:
     case State::finished:
     case State::tombstone:
-    case State::joined: return;
+    case State::joined:
+    case State::met:
+    case State::dialling:
+    case State::replied: return;
   }
 }
 

@@ -27,6 +27,7 @@ Pipeline::Impl::Impl(const PipelineOptions& options, Transmitter& out, EventSink
       out_(out),
       events_(events),
       lots_(options.seed),
+      cookies_(options.cookie_key),
       flows_(options.sizes.flows_v4, options.sizes.flows_v6, (options.sizes.flows_v4 + options.sizes.flows_v6) / 8,
              options.seed ^ 0x666c6f77),
       calendar_(options.sizes.flows_v4 + options.sizes.flows_v6),
@@ -51,9 +52,10 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
   treatments_ = fresh->treatments;
   for (auto& t : treatments_) t.observe = t.observe || fresh->observe;
   for (uint32_t id = 1; id <= endpoints_.capacity(); ++id) {
-    const Time seen_here = known_servers_[id].early_hello_until;  // mired may not have heard of it
-    known_servers_[id] = facts_of(endpoints_[id].address);
-    known_servers_[id].early_hello_until = std::max(known_servers_[id].early_hello_until, seen_here);
+    ServerFacts& known = known_servers_[id];
+    const ServerFacts told = facts_of(endpoints_[id].address);
+    known.is_protected = told.is_protected;
+    known.early_hello_until = std::max(known.early_hello_until, told.early_hello_until);  // mired may not have heard
   }
   return old;
 }
@@ -61,7 +63,10 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
 // What the settings say of a server, looked up once a commit rather than once a packet.
 Pipeline::Impl::ServerFacts Pipeline::Impl::facts_of(const wire::Address& server) const {
   const auto hit = settings_->early_hello_until.find(server);
-  return {hit == settings_->early_hello_until.end() ? Time{} : hit->second, settings_->protects(server)};
+  ServerFacts facts;
+  if (hit != settings_->early_hello_until.end()) facts.early_hello_until = hit->second;
+  facts.is_protected = settings_->protects(server);
+  return facts;
 }
 
 void Pipeline::Impl::process(Burst& burst, Time now) {

@@ -5,6 +5,7 @@
 // use()). Allocates at construction only. No system call, lock, exception or log inside.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,10 +31,14 @@ struct PipelineSizes {
 
 struct PipelineOptions {
   PipelineSizes sizes;
-  uint64_t seed = 0;                     // hash keys and holds; the same seed gives the same holds
-  uint8_t lcore = 0;                     // written into events
-  uint16_t largest_frame = 0;            // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
-  uint32_t replies_per_second = 10'000;  // bound on replies to unproven sources
+  uint64_t seed = 0;                       // hash keys and holds; the same seed gives the same holds
+  std::array<uint8_t, 16> cookie_key{};    // of the numbers that strangers are met with: secret, new with each start
+  uint8_t lcore = 0;                       // written into events
+  uint16_t largest_frame = 0;              // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
+  uint32_t replies_per_second = 10'000;    // bound on replies to unproven sources
+  uint32_t meetings_per_second = 200'000;  // bound on SYNs answered in a server's name
+  uint32_t crowd = 1000;                   // strangers greeted and silent beyond which they have 10 s instead of 50
+  bool defers = true;                      // false: withhold defer means banner (a capture has no server to dial)
 };
 
 // What enforcement would have done to proven flows, and how many of those went on to deliver mail that the server

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "dataplane/base/interner.h"
+#include "dataplane/defer/cookie.h"
+#include "dataplane/defer/server_profile.h"
 #include "dataplane/flow/calendar.h"
 #include "dataplane/flow/classify.h"
 #include "dataplane/flow/flow_table.h"
@@ -20,6 +22,7 @@
 #include "dataplane/source/source_table.h"
 #include "dataplane/wire/craft.h"
 #include "dataplane/wire/options.h"
+#include "dataplane/wire/translate.h"
 
 namespace mire::lcore {
 
@@ -43,8 +46,27 @@ struct DialogueRecord {
   smtp::Dialogue dialogue;
   wire::SeqNo client_origin;  // sequence numbers from which the dialogue's offsets count
   wire::SeqNo server_origin;
-  uint32_t next = 0;           // free list
+  uint32_t next = 0;           // free list, or the queue of dials
   bool greeting_open = false;  // the client spoke before the greeting: server_origin is not known yet
+
+  // Of a flow that we met ourselves:
+  bool translated = false;  // talking, closing: the server counts otherwise than the client was told
+  wire::Translation translation;
+  bool queued = false;                // dialling: its turn has not come
+  bool answered = false;              // dialling: the server's SYN-ACK has come
+  flow::Handle flow = flow::kNoFlow;  // dialling: whose it is; kNoFlow: it left the queue before its turn
+  uint32_t words = 0;                 // dialling: the client's first words (hold/ number)
+  uint32_t greeting = 0;              // dialling: what the server's greeting has been so far (hold/ number)
+  wire::SeqNo greeted_to;             // dialling: behind the greeting that we sent
+  wire::SeqNo server_isn;             // dialling: the server's own
+  wire::SeqNo server_next;            // dialling: its next byte
+  uint32_t server_clock = 0;          // dialling: its latest TSval
+};
+
+// Dials to one server that wait for their turn, oldest first; dialogue numbers.
+struct DialQueue {
+  uint32_t first = 0;
+  uint32_t last = 0;
 };
 
 // One frame of the burst, as the stages fill it.
@@ -91,6 +113,12 @@ class Lots {
   unsigned at_ = 0;
 };
 
+// No deadline of a flow that we meet is longer than this (forget_if_silent() tells late from early by it).
+inline constexpr uint32_t kLongestWaitMs = 40'000;
+
+// When an unanswered dial is looked after, in ms after the time before: SYNs after 0, 1 and 3 s, given up after 10.
+inline constexpr std::array<uint16_t, 3> kDialSteps = {1000, 2000, 7000};
+
 class Pipeline::Impl {
  public:
   Impl(const PipelineOptions&, Transmitter&, EventSink&);
@@ -115,6 +143,8 @@ class Pipeline::Impl {
   struct ServerFacts {
     Time early_hello_until{};
     bool is_protected = false;
+    defer::ServerProfile profile{};
+    DialQueue dials{};
   };
 
   // pipeline.cc: the stages
@@ -127,6 +157,7 @@ class Pipeline::Impl {
 
   // client_side.cc
   void on_client(FrameRef&, Column&);
+  void on_passing_client(FrameRef&, Column&, Handle);
   [[nodiscard]] bool admit(FrameRef&, const Column&, SourceClass, const Step&);
   [[nodiscard]] std::optional<Reason> limit_of(const wire::Address& client, const policy::Treatment&) const;
   [[nodiscard]] std::optional<Reason> limit_of_proof(const wire::Address& client, const flow::State32&,
@@ -134,6 +165,7 @@ class Pipeline::Impl {
   void refuse_beyond_limit(FrameRef&, const Column&, Handle, Reason);
   void new_flow(FrameRef&, Column&);
   [[nodiscard]] Event client_event(const FrameRef&, const Column&, const flow::State32&) const;
+  [[nodiscard]] Event forgiven(Event, const FrameRef&, const Column&, const flow::State32&) const;
   void do_client_step(FrameRef&, Column&, Handle, Event, const Step&);
   void prove(Handle);
   void would_reset(Handle);
@@ -155,14 +187,58 @@ class Pipeline::Impl {
   void learn_numbers(const FrameRef&, const wire::Headers&, flow::State32&);
   [[nodiscard]] wire::SeqNo expected_of_greeting(const flow::State32&) const;
 
+  void learn_greeting(uint16_t server, std::span<const uint8_t> greeting, uint16_t segment);
+
+  // meeting.cc
+  [[nodiscard]] bool can_meet(const FrameRef&, const Column&, SourceClass) const;
+  void meet(FrameRef&, Column&, SourceClass);
+  [[nodiscard]] Handle meet_by_cookie(const FrameRef&, Column&);
+  void on_met_client(FrameRef&, Column&, Handle);
+  void do_meeting_step(FrameRef&, Column&, Handle, Event, const Step&);
+  void answer_syn(const FrameRef&, const Column&, flow::State32*);
+  void answer_client(const FrameRef&, const Column&, Handle, Event);
+  void acknowledge_client(Handle, wire::SeqNo ack);
+  void invite(Handle);
+  void send_greeting(Handle);
+  void meeting_due(Handle);
+  void finish_met(Handle, const FrameRef&, const wire::Headers&);
+  void reply(Handle, const wire::Headers* answered, Reason, std::span<const uint8_t> text = {});
+  void send_reply(Handle, const FrameRef&, const wire::Headers&);
+  [[nodiscard]] wire::Segment reply_segment(Handle, std::span<const uint8_t> text) const;
+  [[nodiscard]] uint16_t advertised(Handle) const;
+  [[nodiscard]] wire::SeqNo sent_to(Handle) const;
+  [[nodiscard]] uint32_t our_clock(Handle) const;
+  [[nodiscard]] defer::Handshake handshake_of(Handle) const;
+  bool arm(Handle, uint64_t after_ms);
+
+  // dialling.cc
+  [[nodiscard]] bool keep_words(const FrameRef&, const Column&, Handle);
+  void begin_dial(Handle);
+  void dial(Handle);
+  void send_syn(Handle);
+  void dial_next(uint16_t server);
+  void end_dial(Handle);
+  void give_up_dial(Handle);
+  void on_met_server(FrameRef&, Column&, Handle);
+  void on_dialled(FrameRef&, Column&, Handle);
+  void acknowledge_server(Handle);
+  [[nodiscard]] Event take_syn_ack(const FrameRef&, const Column&, Handle);
+  [[nodiscard]] Event read_dialled_greeting(const FrameRef&, const Column&, Handle);
+  void join(Handle);
+  [[nodiscard]] DialogueRecord& dialled(const flow::State32& s) { return dialogues_[s.sent()]; }
+  [[nodiscard]] std::optional<wire::Translation> translation_of(const flow::State32&);
+
   // flow_life.cc
+  [[nodiscard]] uint32_t take_dialogue();
+  void give_dialogue(uint32_t);
+  void leash(Handle);
   [[nodiscard]] Handle create(const Column&, SourceClass, uint32_t path);
   void erase(Handle);
   void enter(Handle h, State next) {
     if (flows_[h].state != next) change(h, next);
   }
   void change(Handle, State next);
-  void drop_payload_refs(flow::State32&);
+  void drop_payload_refs(Handle);
   void begin_dialogue(flow::State32&);
   [[nodiscard]] DialogueRecord* dialogue_of(const flow::State32&);
   void begin_hold(Handle, policy::HoldRange);
@@ -172,9 +248,12 @@ class Pipeline::Impl {
   void saw_fin(Handle, flow::Flag whose);
   [[nodiscard]] uint32_t ran_ms(const flow::State32&) const;
   void leave_sources(Handle);
-  void obey_epoch(Handle h) {
-    if (flows_[h].epoch != epoch_) [[unlikely]]
-      distrust(h);
+  // False: the flow is gone.
+  [[nodiscard]] bool obey_epoch(Handle h) {
+    if (flows_[h].epoch == epoch_) [[likely]]
+      return true;
+    distrust(h);
+    return flows_.used(h);
   }
   void distrust(Handle);
   [[nodiscard]] SourceClass class_of(const wire::Address& client) const { return class_at(client, now_); }
@@ -191,6 +270,7 @@ class Pipeline::Impl {
   void reset_server(Handle, wire::SeqNo);
   void reset_both(Handle, State at, const wire::Headers&);
   void refuse_syn(const FrameRef&, const wire::Headers&);
+  void send_unproven(const wire::Segment&, size_t came);
   void finish_client(Handle, const FrameRef&, const wire::Headers&);
   void answer_tombstone(Handle, const wire::Headers&, bool from_client);
   uint32_t release_greeting(Handle);
@@ -226,6 +306,8 @@ class Pipeline::Impl {
   policy::Treatments treatments_{};  // with `observe` of the whole box folded in
   Counters counters_;
   Lots lots_;
+  const defer::CookieJar cookies_;
+  uint64_t pressed_until_ms_ = 0;  // unproven records had to give way: strangers are met without one
 
   flow::FlowTable flows_;
   flow::Calendar calendar_;
@@ -249,6 +331,7 @@ class Pipeline::Impl {
   uint64_t swept_ms_ = 0;
   uint64_t reply_second_ = 0;  // bound on replies to unproven sources
   uint32_t reply_tokens_ = 0;
+  uint32_t meeting_tokens_ = 0;
 };
 
 }  // namespace mire::lcore

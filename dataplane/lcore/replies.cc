@@ -21,7 +21,7 @@ void Pipeline::Impl::send(Side to, const wire::Segment& segment) {
 wire::Segment Pipeline::Impl::to_client(Handle h) const {
   const flow::FlowId id = flows_.id(h);
   wire::Segment seg;
-  seg.link = paths_[const_cast<flow::FlowTable&>(flows_)[h].path].to_client;
+  seg.link = paths_[flows_[h].path].to_client;
   seg.source = endpoints_[id.server].address;
   seg.destination = id.client;
   seg.source_port = 25;
@@ -33,7 +33,7 @@ wire::Segment Pipeline::Impl::to_client(Handle h) const {
 wire::Segment Pipeline::Impl::to_server(Handle h) const {
   const flow::FlowId id = flows_.id(h);
   wire::Segment seg;
-  seg.link = paths_[const_cast<flow::FlowTable&>(flows_)[h].path].to_server;
+  seg.link = paths_[flows_[h].path].to_server;
   seg.source = id.client;
   seg.destination = endpoints_[id.server].address;
   seg.source_port = id.port;
@@ -73,6 +73,12 @@ void Pipeline::Impl::reset_both(Handle h, State at, const wire::Headers& hdr) {
       reset_client(h, s.server_first());
       reset_server(h, s.client_first());
       return;
+    case State::met:  // the server knows nothing of it
+    case State::deferred: reset_client(h, s.server_first()); return;
+    case State::invited:
+      reset_client(h, hdr.ack);
+      if (hdr.ack != sent_to(h)) reset_client(h, sent_to(h));
+      return;
     case State::none:
     case State::syn_seen:
     case State::syn_ack_held:
@@ -80,6 +86,8 @@ void Pipeline::Impl::reset_both(Handle h, State at, const wire::Headers& hdr) {
     case State::finished:
     case State::tombstone:
     case State::joined:
+    case State::dialling:
+    case State::replied:
       MIRE_ASSERT(false);  // nothing in these states is answered by a reset
       return;
   }
@@ -88,10 +96,6 @@ void Pipeline::Impl::reset_both(Handle h, State at, const wire::Headers& hdr) {
 // To a client in SYN_SENT: RST and ACK, acknowledging its SYN (RFC 9293 3.10.7.3). Not proven to be its sender:
 // bounded.
 void Pipeline::Impl::refuse_syn(const FrameRef& f, const wire::Headers& h) {
-  if (now_ms() / 1000 != reply_second_) {
-    reply_second_ = now_ms() / 1000;
-    reply_tokens_ = options_.replies_per_second;
-  }
   wire::Segment seg;
   seg.link = wire::LinkHeader::of(f.bytes(), h).reversed();
   seg.source = h.destination;
@@ -100,11 +104,23 @@ void Pipeline::Impl::refuse_syn(const FrameRef& f, const wire::Headers& h) {
   seg.destination_port = h.source_port;
   seg.flags = wire::kRst | wire::kAck;
   seg.ack = h.seq + h.sequence_length();
-  if (reply_tokens_ == 0 || wire::crafted_size(seg) > std::max<size_t>(f.length, 60)) {
+  send_unproven(seg, f.length);
+}
+
+// Never more than `came`, the bytes that it answers, and never more often than the bounds allow: a forged source makes
+// no reflector of us.
+void Pipeline::Impl::send_unproven(const wire::Segment& seg, size_t came) {
+  if (now_ms() / 1000 != reply_second_) {
+    reply_second_ = now_ms() / 1000;
+    reply_tokens_ = options_.replies_per_second;
+    meeting_tokens_ = options_.meetings_per_second;
+  }
+  uint32_t& tokens = (seg.flags & wire::kSyn) != 0 ? meeting_tokens_ : reply_tokens_;
+  if (tokens == 0 || wire::crafted_size(seg) > std::max<size_t>(came, 60)) {
     count(Reason::reflection_bound);
     return;
   }
-  --reply_tokens_;
+  --tokens;
   send(Side::wan, seg);
 }
 
@@ -113,7 +129,7 @@ void Pipeline::Impl::finish_client(Handle h, const FrameRef& f, const wire::Head
   const flow::State32& s = flows_[h];
   wire::Segment seg = to_client(h);
   seg.flags = wire::kFin | wire::kAck;
-  seg.seq = s.server_first();
+  seg.seq = s.state == State::finished ? SeqNo{s.sent()} : s.server_first();
   seg.ack = hdr.seq + hdr.sequence_length();
   seg.window = s.window();
   const wire::TcpOptions o = wire::read_options(f.bytes(), hdr);
@@ -155,27 +171,22 @@ uint32_t Pipeline::Impl::release_greeting(Handle h) {
 void Pipeline::Impl::release_syn_ack(Handle h) {
   const flow::State32& s = flows_[h];
   const flow::ParkedSynAck p = s.syn_ack();
-  std::array<uint8_t, 12> options{};  // RFC 9293 3.2, RFC 7323 2.2, RFC 2018 2; kinds 2, 3, 4, padded by NOPs in front
-  size_t n = 0;
-  if (p.mss != 0) {
-    options[n++] = 2;
-    options[n++] = 4;
-    wire::store16(&options[n], p.mss);
-    n += 2;
-  }
-  if ((p.bits & flow::ParkedSynAck::kSack) != 0) {
-    for (const uint8_t b : std::array<uint8_t, 4>{1, 1, 4, 2}) options[n++] = b;
-  }
-  if (p.window_scale != flow::ParkedSynAck::kNoScale) {
-    for (const uint8_t b : std::array<uint8_t, 4>{1, 3, 3, p.window_scale}) options[n++] = b;
-  }
+  wire::TcpOptions o;
+  o.has_mss = p.mss != 0;
+  o.mss = p.mss;
+  o.sack_permitted = (p.bits & flow::ParkedSynAck::kSack) != 0;
+  o.has_timestamps = s.has(flow::kTimestamps);
+  o.tsval = s.server_tsval();
+  o.tsecr = s.server_tsecr();
+  o.has_window_scale = p.window_scale != flow::ParkedSynAck::kNoScale;
+  o.window_scale = p.window_scale;
+  std::array<uint8_t, wire::kSynOptions> options;
   wire::Segment seg = to_client(h);
   seg.flags = static_cast<uint8_t>(wire::kSyn | wire::kAck | ((p.bits & flow::ParkedSynAck::kEce) != 0 ? 0x40 : 0));
   seg.seq = s.server_isn;
   seg.ack = s.client_first();
   seg.window = s.window();
-  seg.options = std::span{options}.first(n);
-  if (s.has(flow::kTimestamps)) seg.timestamps = wire::Timestamps{s.server_tsval(), s.server_tsecr()};
+  seg.options = std::span{options}.first(wire::write_syn_options(o, options));
   send(Side::wan, seg);
 }
 

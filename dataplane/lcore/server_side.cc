@@ -30,7 +30,19 @@ void Pipeline::Impl::on_server(FrameRef& f, Column& c) {
     adopt(f, c);
     return;
   }
-  obey_epoch(h);
+  if (!obey_epoch(h)) {
+    adopt(f, c);
+    return;
+  }
+  if (flow::is_meeting(flows_[h].state) || flows_[h].state == State::replied) {
+    on_met_server(f, c, h);
+    return;
+  }
+  if (const auto translation = translation_of(flows_[h])) {
+    // A SYN-ACK for another connection of this name is not counted as this one's.
+    const bool of_another = (c.headers.flags & wire::kSyn) != 0 && c.headers.ack != flows_[h].client_first();
+    if (!of_another) wire::to_clients_numbers(f.bytes(), c.headers, *translation);
+  }
   flow::State32& s = flows_[h];
   const Event e = flow::classify_server(s, c.headers, expected_of_greeting(s));
   if (changes_state(s.state, e) && !wire::checksums_valid(f.bytes(), c.headers)) {
@@ -80,10 +92,7 @@ void Pipeline::Impl::adopt(FrameRef& f, Column& c) {
     s.client_isn = h.ack - 1;
     enter(handle, State::syn_seen);
     on_syn_ack(f, c, handle, Event::syn_ack);
-    if (const Handle oldest = flows_.leash(handle); oldest != flow::kNoFlow) {
-      count(Reason::syn_share_full);
-      erase(oldest);
-    }
+    leash(handle);
     return;
   }
   count(st);
@@ -137,6 +146,7 @@ void Pipeline::Impl::on_syn_ack(FrameRef& f, Column& c, Handle h, Event e) {
 void Pipeline::Impl::park_syn_ack(const FrameRef& f, const Column& c, flow::State32& s) {
   const wire::Headers& h = c.headers;
   const wire::TcpOptions o = wire::read_options(f.bytes(), h);
+  known_servers_[c.id.server].profile.saw_syn_ack(o, h.window);
   s.client_isn = h.ack - 1;
   s.server_isn = h.seq;
   s.window() = h.window;
@@ -169,7 +179,12 @@ SeqNo Pipeline::Impl::expected_of_greeting(const flow::State32& s) const {
     case State::closing:
     case State::finished:
     case State::tombstone:
-    case State::joined: break;
+    case State::joined:
+    case State::met:
+    case State::deferred:
+    case State::invited:
+    case State::dialling:
+    case State::replied: break;
   }
   return s.server_first();
 }
@@ -215,6 +230,7 @@ void Pipeline::Impl::on_greeting(FrameRef& f, Column& c, Handle h) {
     case smtp::GreetingResult::refused: e = Event::greeting_refusal; break;
     case smtp::GreetingResult::unjudgeable: e = Event::greeting_unreadable; break;
   }
+  if (e == Event::greeting_end && scan.end == all.size()) learn_greeting(c.id.server, all, segment);
   const Step st = policy::step(s.state, e, treatment(s.source_class));
   count(st);
   const State at = s.state;
@@ -234,6 +250,14 @@ void Pipeline::Impl::on_greeting(FrameRef& f, Column& c, Handle h) {
     enter(h, State::closing);
     saw_fin(h, flow::kServerFin);
   }
+}
+
+// What strangers will be greeted with.
+void Pipeline::Impl::learn_greeting(uint16_t server, std::span<const uint8_t> greeting, uint16_t segment) {
+  const uint32_t id = banners_.acquire(greeting, segment);
+  if (id == 0) return;
+  const uint32_t before = known_servers_[server].profile.saw_greeting(id, static_cast<uint32_t>(greeting.size()));
+  if (before != 0) banners_.release(before);
 }
 
 // Bytes of the greeting that go to the client now: F, and B if it is known (end != 0).
@@ -355,7 +379,11 @@ void Pipeline::Impl::do_server_step(FrameRef& f, Column& c, Handle h, Event e, c
     case Verdict::release:
     case Verdict::reset:
     case Verdict::finish:
-      MIRE_ASSERT(false);  // a server's segment never causes these
+    case Verdict::answer:
+    case Verdict::dial:
+    case Verdict::join:
+    case Verdict::reply:
+      MIRE_ASSERT(false);  // a server's segment never causes these, but where it was dialled
       return;
   }
   if (hdr.payload_length != 0) {

@@ -193,8 +193,8 @@ Result<Down> read_treatment(Reader r) {
   policy::Treatment& t = c.treatment;
   c.source_class = r.word<policy::SourceClass>("class", policy::kClasses);
   t.syn = r.word<policy::OnSyn>("on-syn", 3);
-  t.withhold = r.word<policy::Withhold>("withhold", 2);
-  t.early_talk = r.word<policy::OnEarlyTalk>("early-talk", 2);
+  t.withhold = r.word<policy::Withhold>("withhold", 3);
+  t.early_talk = r.word<policy::OnEarlyTalk>("early-talk", 3);
   t.pipelining = r.word<policy::OnPipelining>("pipelining", 2);
   t.judged = r.flag("judged");
   t.observe = r.flag("observe");

@@ -18,11 +18,12 @@ constexpr std::array<std::string_view, kReasons> kReasonTexts = {
 constexpr std::array<std::string_view, kClasses> kClassNames = {"exempt",  "trusted", "known",
                                                                 "unknown", "suspect", "blocked"};
 constexpr std::array<std::string_view, kStates> kStateNames = {
-    "none",    "syn_seen", "syn_ack_held", "syn_ack_sent", "waiting",   "banner_held", "due",
-    "greeted", "talking",  "closing",      "finished",     "tombstone", "joined"};
-constexpr std::array<std::string_view, kVerdicts> kVerdictNames = {"pass",  "hold",   "release", "drop",
-                                                                   "reset", "finish", "count"};
+    "none",    "syn_seen", "syn_ack_held", "syn_ack_sent", "waiting", "banner_held", "due",     "greeted",  "talking",
+    "closing", "finished", "tombstone",    "joined",       "met",     "deferred",    "invited", "dialling", "replied"};
+constexpr std::array<std::string_view, kVerdicts> kVerdictNames = {
+    "pass", "hold", "release", "drop", "reset", "finish", "count", "answer", "dial", "join", "reply"};
 constexpr std::array<std::string_view, kEvents> kEventNames = {"syn",
+                                                               "syn_meetable",
                                                                "syn_repeated",
                                                                "syn_other",
                                                                "proof",
@@ -54,7 +55,8 @@ constexpr std::array<std::string_view, kEvents> kEventNames = {"syn",
                                                                "server_data",
                                                                "server_fin",
                                                                "server_reset",
-                                                               "deadline"};
+                                                               "deadline",
+                                                               "waited_enough"};
 
 template <size_t N, typename E>
 constexpr std::string_view pick(const std::array<std::string_view, N>& names, E value) noexcept {

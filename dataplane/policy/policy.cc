@@ -1,15 +1,14 @@
 #include "dataplane/policy/policy.h"
 
+#include "dataplane/policy/steps.h"
+
 namespace mire::policy {
 namespace {
-
-constexpr Step pass(State next, Reason reason) noexcept { return {next, Verdict::pass, reason}; }
-constexpr Step drop(State next, Reason reason) noexcept { return {next, Verdict::drop, reason}; }
 
 // Is there anything to enforce: a hold, or a reset for early talk? Where there is not, what only the server need refuse
 // goes on to it.
 bool enforces(const Treatment& t) noexcept {
-  return !t.observe && (t.early_talk == OnEarlyTalk::reset || withholds(t));
+  return !t.observe && (t.early_talk != OnEarlyTalk::count || withholds(t));
 }
 Step drop_if_enforced(const Treatment& t, State next, Reason reason) noexcept {
   return enforces(t) ? drop(next, reason) : pass(next, reason);
@@ -19,7 +18,7 @@ Step drop_if_enforced(const Treatment& t, State next, Reason reason) noexcept {
 Step client_reset(const Treatment& t, Reason reason) noexcept { return drop_if_enforced(t, State::none, reason); }
 
 // Exim's PIPECONNECT: it was promised once, so the early bytes are left to TCP's repetition rather than punished.
-bool forgives(const Treatment& t) noexcept { return !t.observe && t.early_talk == OnEarlyTalk::reset; }
+bool forgives(const Treatment& t) noexcept { return !t.observe && t.early_talk != OnEarlyTalk::count; }
 
 bool holds_syn_ack(const Treatment& t) noexcept { return t.judged && !t.observe && t.syn_ack.max_ms != 0; }
 
@@ -30,6 +29,9 @@ Step early_talk(const Treatment& t) noexcept {
     case OnEarlyTalk::reset:
       if (t.observe) return {State::talking, Verdict::count, Reason::early_talk_observed};
       return {State::tombstone, Verdict::reset, Reason::early_talk};
+    case OnEarlyTalk::reject:
+      if (t.observe) return {State::talking, Verdict::count, Reason::early_talk_observed};
+      return {State::replied, Verdict::reply, Reason::early_talk_rejected};
   }
   return {State::talking, Verdict::count, Reason::early_talk_counted};
 }
@@ -51,7 +53,11 @@ Step server_answers(const Treatment& t) noexcept {
 Step on_none(Event e, const Treatment& t) noexcept {
   switch (e) {
     case Event::syn:
+    case Event::syn_meetable:
       if (!t.judged) return pass(State::none, Reason::exempt);
+      if (t.syn == OnSyn::pass && e == Event::syn_meetable && !t.observe && t.withhold == Withhold::defer &&
+          withholds(t))
+        return {State::met, Verdict::answer, Reason::met};
       if (t.syn == OnSyn::pass) return pass(State::syn_seen, Reason::handshake);
       if (t.observe) return {State::syn_seen, Verdict::count, Reason::blocked_observed};
       if (t.syn == OnSyn::reset) return {State::none, Verdict::reset, Reason::blocked};
@@ -89,7 +95,8 @@ Step on_none(Event e, const Treatment& t) noexcept {
     case Event::syn_ack_repeated:
     case Event::server_fin:
     case Event::server_reset:
-    case Event::deadline: return pass(State::none, Reason::no_entry);
+    case Event::deadline:
+    case Event::waited_enough: return pass(State::none, Reason::no_entry);
   }
   return pass(State::none, Reason::no_entry);
 }
@@ -98,6 +105,7 @@ Step on_none(Event e, const Treatment& t) noexcept {
 Step on_handshake(State s, Event e, const Treatment& t) noexcept {
   switch (e) {
     case Event::syn:
+    case Event::syn_meetable:
     case Event::syn_repeated:
     case Event::syn_other: return pass(s, Reason::handshake);  // the server's SYN-ACK tells which one it took
     case Event::syn_ack:
@@ -153,7 +161,8 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
     case Event::nothing_new:
     case Event::fin:
     case Event::server_repeat:
-    case Event::server_fin: return pass(s, Reason::handshake);
+    case Event::server_fin:
+    case Event::waited_enough: return pass(s, Reason::handshake);
   }
   return pass(s, Reason::handshake);
 }
@@ -161,6 +170,7 @@ Step on_handshake(State s, Event e, const Treatment& t) noexcept {
 // A SYN, or another piece of a handshake, for a flow that has it behind it.
 #define CASES_OF_A_LATE_HANDSHAKE(answer) \
   case Event::syn:                        \
+  case Event::syn_meetable:               \
   case Event::syn_repeated:               \
   case Event::syn_other:                  \
   case Event::proof:                      \
@@ -213,7 +223,8 @@ Step on_unread(State s, Event e, const Treatment& t) noexcept {
     case Event::speech:  // cannot be: nothing went out that could have been read
     case Event::pipelined: return early_talk(t);
     case Event::nothing_new:
-    case Event::server_nothing_new: return pass(s, Reason::nothing_new);
+    case Event::server_nothing_new:
+    case Event::waited_enough: return pass(s, Reason::nothing_new);
   }
   return pass(s, Reason::nothing_new);
 }
@@ -248,7 +259,8 @@ Step on_greeted(Event e, const Treatment& t) noexcept {
     case Event::unproven_data:
     case Event::nothing_new:
     case Event::server_nothing_new:
-    case Event::deadline: return pass(s, Reason::nothing_new);
+    case Event::deadline:
+    case Event::waited_enough: return pass(s, Reason::nothing_new);
   }
   return pass(s, Reason::nothing_new);
 }
@@ -280,14 +292,17 @@ Step on_talking(Event e, const Treatment& t) noexcept {
     case Event::greeting_gap:
     case Event::server_repeat:
     case Event::server_data:
-    case Event::deadline: return pass(s, Reason::in_dialogue);
+    case Event::deadline:
+    case Event::waited_enough: return pass(s, Reason::in_dialogue);
   }
   return pass(s, Reason::in_dialogue);
 }
 
 #undef CASES_OF_A_LATE_HANDSHAKE
 
-bool is_new_syn(Event e) noexcept { return e == Event::syn || e == Event::syn_other || e == Event::syn_repeated; }
+bool is_new_syn(Event e) noexcept {
+  return e == Event::syn || e == Event::syn_meetable || e == Event::syn_other || e == Event::syn_repeated;
+}
 
 // closing, joined: everything passes until a RST ends it or the server begins anew.
 Step on_passing(State s, Reason reason, Event e, const Treatment& t) noexcept {
@@ -331,6 +346,11 @@ Step step(State s, Event e, const Treatment& t) noexcept {
     case State::tombstone: return on_tombstone(e, t);
     // We restarted, or one direction goes elsewhere; not the client's fault.
     case State::joined: return on_passing(s, Reason::joined_mid_stream, e, t);
+    case State::met: return on_met(e, t);
+    case State::deferred: return on_deferred(e, t);
+    case State::invited: return on_invited(e, t);
+    case State::dialling: return on_dialling(e);
+    case State::replied: return on_replied(e);
   }
   return pass(State::joined, Reason::joined_mid_stream);
 }

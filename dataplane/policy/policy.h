@@ -17,6 +17,7 @@ namespace mire::policy {
 enum class Event : uint8_t {
   // from the client
   syn,               // the first SYN of a flow that has no entry
+  syn_meetable,      // the same, to a server in whose name we can answer
   syn_repeated,      // the same ISN again
   syn_other,         // another ISN on a live entry
   proof,             // the ACK that completes the handshake exactly, and nothing else
@@ -51,8 +52,9 @@ enum class Event : uint8_t {
   server_reset,
   // time
   deadline,
+  waited_enough,  // for the first command of an invited client, or for the answer of a dialled server
 };
-inline constexpr size_t kEvents = static_cast<size_t>(Event::deadline) + 1;
+inline constexpr size_t kEvents = static_cast<size_t>(Event::waited_enough) + 1;
 
 // A decision as a value. `hold` names the range from which the caller draws, only where a hold begins.
 struct Step {
@@ -75,7 +77,7 @@ struct Step {
 
 // Does the treatment withhold the greeting, enforcement included?
 [[nodiscard]] constexpr bool withholds(const Treatment& t) noexcept {
-  return t.judged && !t.observe && t.withhold == Withhold::banner && t.greeting.max_ms != 0;
+  return t.judged && !t.observe && t.withhold != Withhold::none && t.greeting.max_ms != 0;
 }
 
 // Observe mode: what enforcement would have done to a flow of this class.

@@ -19,8 +19,8 @@ struct HoldRange {
 };
 
 enum class OnSyn : uint8_t { pass, drop, reset };
-enum class Withhold : uint8_t { none, banner };  // defer: comes with the next issue's room
-enum class OnEarlyTalk : uint8_t { count, reset };
+enum class Withhold : uint8_t { none, banner, defer };  // defer: banner, until the server's profile is learned
+enum class OnEarlyTalk : uint8_t { count, reset, reject };
 enum class OnPipelining : uint8_t { count, reset };
 
 struct Treatment {
@@ -35,6 +35,13 @@ struct Treatment {
   uint32_t concurrent = 0;  // flows of one source at once; 0: no limit
   uint32_t per_minute = 0;  // new flows of one source a minute; 0: no limit
   friend constexpr bool operator==(const Treatment&, const Treatment&) noexcept = default;
+};
+
+// How fast strangers may reach a server, by one lcore.
+struct Pace {
+  uint32_t concurrent = 32;  // dialled and not yet greeted
+  uint32_t per_second = 0;   // 0: no limit
+  friend constexpr bool operator==(const Pace&, const Pace&) noexcept = default;
 };
 
 using Treatments = std::array<Treatment, kClasses>;

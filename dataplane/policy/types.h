@@ -26,8 +26,13 @@ enum class State : uint8_t {
   finished,      // the client closed while held: we answered its FIN and reset the server
   tombstone,     // reset by us: its segments are dropped in both directions
   joined,        // first seen mid-stream: passed, never judged
+  met,           // defer: we answered the SYN in the server's name; the handshake's ACK is awaited
+  deferred,      // defer: proven, hold running; the server knows nothing of it
+  invited,       // defer: the learned greeting went out; the first command is awaited
+  dialling,      // defer: the first command is kept; the server is dialled, or its turn is awaited
+  replied,       // we answered in the server's name and closed
 };
-inline constexpr size_t kStates = 13;
+inline constexpr size_t kStates = 18;
 
 // What becomes of the packet or the flow.
 enum class Verdict : uint8_t {
@@ -38,8 +43,12 @@ enum class Verdict : uint8_t {
   reset,    // not forwarded; both sides get a reset that they accept
   finish,   // a FIN while held: the client gets FIN and ACK, the server a reset
   count,    // forwarded, and remembered against (or for) somebody
+  answer,   // not forwarded; we answer in the other side's name, as its TCP would
+  dial,     // the client's words are kept and the server is dialled
+  join,     // the server welcomed its dial: the kept words go on, and the flow with them
+  reply,    // not forwarded; the client gets an SMTP reply in the server's name, and a close
 };
-inline constexpr size_t kVerdicts = 7;
+inline constexpr size_t kVerdicts = 11;
 
 // Why. Each reason is a counter (per lcore) and a word in the log. X(name, text for people)
 #define MIRE_REASONS(X)                                                                                \
@@ -79,6 +88,20 @@ inline constexpr size_t kVerdicts = 7;
   X(gave_up, "client closed while held")                                                               \
   X(no_data, "connected and closed without a word")                                                    \
   X(delivered, "server accepted a message")                                                            \
+  /* deferred: the server is dialled only for those who speak in turn */                               \
+  X(met, "SYN answered in the server's name")                                                          \
+  X(deferred, "greeting deferred; the server is not dialled yet")                                      \
+  X(dialled, "first command came in turn: server dialled")                                             \
+  X(dial_waits, "dial waits for its turn")                                                             \
+  X(dial_welcomed, "server welcomed the dial: the dialogue goes on")                                   \
+  X(silent, "no command after the greeting: closed with 421")                                          \
+  X(server_down, "server refused a dial or did not answer: closed with 421")                           \
+  X(promise_broken, "server answered a dial otherwise than learned: closed with 421")                  \
+  X(challenged, "SYN or probe on a deferred flow answered by an ACK")                                  \
+  X(replied, "segment after a reply of ours")                                                          \
+  X(stray_of_server, "segment of a server that was not dialled")                                       \
+  X(early_talk_rejected, "spoke before the greeting was read; refused with 521")                       \
+  X(blocked_rejected, "source is blocked; refused with 554")                                           \
   /* never evidence */                                                                                 \
   X(ahead_ack, "acknowledges what was never sent")                                                     \
   X(outside_window, "sequence number outside the window")                                              \

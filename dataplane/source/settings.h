@@ -34,6 +34,7 @@ struct Settings {
   bool fail_closed = false;  // for the eBPF programs; the lcores do not look at it
   policy::Treatments treatments = policy::default_treatments();
   PenaltyRange penalty;
+  policy::Pace strangers;
   ClassTable classes;
   std::unordered_set<wire::Address, AddressHash> protect;  // empty: every lan address
   // Servers that once offered PIPECONNECT: until when (our clock) an early EHLO to them is left to repetition rather

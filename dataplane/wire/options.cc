@@ -2,92 +2,21 @@
 
 #include <algorithm>
 #include <cstring>
+#include <initializer_list>
 
 #include "dataplane/base/assert.h"
-#include "dataplane/wire/checksum.h"
+#include "dataplane/wire/segment_edit.h"
 
 namespace mire::wire {
 namespace {
 
-enum OptionKind : uint8_t {
-  kEnd = 0,
-  kNop = 1,
-  kMss = 2,
-  kWindowScale = 3,
-  kSackPermitted = 4,
-  kTimestamps = 8,
-  kMd5 = 19,
-  kAuthenticationOption = 29,
-  kMultipath = 30,
-  kFastOpen = 34,
-  kExperiment = 254,  // RFC 6994: the two bytes behind the length say whose
-};
 constexpr uint16_t kFastOpenMagic = 0xf989;         // RFC 7413 4.1.1
 constexpr uint8_t kWindowScaleMax = 14;             // RFC 7323 2.3
 constexpr uint32_t kPaddedTimestamps = 0x0101080a;  // NOP, NOP, kind 8, length 10
 constexpr size_t kShortestFrame = 60;               // IEEE 802.3, without the FCS
 
-constexpr uint16_t kOptionsAt = 20;  // in the TCP header
-constexpr uint16_t kFlagsAt = 12;    // the word of data offset and flags
-constexpr uint16_t kChecksumAt = 16;
-
-// Calls see(kind, option) for each option that has a length, `option` with kind and length. False: a length ran out of
-// the header.
-template <typename Bytes, typename See>
-bool each_option(Bytes options, See see) noexcept {
-  while (!options.empty()) {
-    const uint8_t kind = options[0];
-    if (kind == kEnd) {
-      return true;
-    }
-    if (kind == kNop) {
-      options = options.subspan(1);
-      continue;
-    }
-    if (options.size() < 2 || options[1] < 2 || options[1] > options.size()) {
-      return false;
-    }
-    const size_t length = options[1];  // before see() may write over it
-    see(kind, options.first(length));
-    options = options.subspan(length);
-  }
-  return true;
-}
-
-template <typename Bytes>
-Bytes option_bytes(Bytes frame, const Headers& h) noexcept {
-  return frame.subspan(h.l4 + kOptionsAt, h.payload - h.l4 - kOptionsAt);
-}
-
 bool is_fast_open(uint8_t kind, std::span<const uint8_t> option) noexcept {
   return kind == kFastOpen || (kind == kExperiment && option.size() >= 4 && load16(&option[2]) == kFastOpenMagic);
-}
-
-uint16_t load_native(const uint8_t* p) noexcept {
-  uint16_t v;
-  std::memcpy(&v, p, 2);
-  return v;
-}
-
-// What `bytes` at `offset` within the checksummed range add to its sum, as one word. A run that begins in the middle of
-// a word adds its bytes the other way round (RFC 1071 2 B).
-uint16_t contribution(std::span<const uint8_t> bytes, size_t offset) noexcept {
-  const uint16_t word = static_cast<uint16_t>(~fold(sum(bytes)));
-  return (offset & 1) != 0 ? swap16(word) : word;
-}
-
-void update_checksum(uint8_t* checksum, uint16_t was, uint16_t is) noexcept {
-  const uint16_t now = updated(load_native(checksum), was, is);
-  std::memcpy(checksum, &now, 2);
-}
-
-// Takes the contribution of bytes of the TCP segment before and after an edit of them.
-template <typename Edit>
-void edit_segment(std::span<uint8_t> frame, const Headers& h, std::span<uint8_t> bytes, Edit edit) noexcept {
-  const size_t offset = static_cast<size_t>(bytes.data() - &frame[h.l4]);
-  const uint16_t was = contribution(bytes, offset);
-  edit(bytes);
-  update_checksum(&frame[h.l4 + kChecksumAt], was, contribution(bytes, offset));
 }
 
 }  // namespace
@@ -126,6 +55,26 @@ TcpOptions read_options(std::span<const uint8_t> frame, const Headers& h) noexce
     }
   });
   return o;
+}
+
+size_t write_syn_options(const TcpOptions& o, std::span<uint8_t, kSynOptions> room) noexcept {
+  size_t n = 0;
+  const auto put = [&](std::initializer_list<uint8_t> bytes) {
+    for (const uint8_t b : bytes) room[n++] = b;
+  };
+  if (o.has_mss) put({kMss, 4, static_cast<uint8_t>(o.mss >> 8), static_cast<uint8_t>(o.mss)});
+  if (o.sack_permitted) put({kSackPermitted, 2});
+  if (o.has_timestamps) {
+    if (!o.sack_permitted) put({kNop, kNop});
+    put({kTimestamps, 10});
+    store32(&room[n], o.tsval);
+    store32(&room[n + 4], o.tsecr);
+    n += 8;
+  } else if (o.sack_permitted) {
+    put({kNop, kNop});
+  }
+  if (o.has_window_scale) put({kNop, kWindowScale, 3, o.window_scale});
+  return n;
 }
 
 bool blank_fast_open_and_multipath(std::span<uint8_t> frame, const Headers& h) noexcept {

@@ -29,6 +29,11 @@ struct TcpOptions {
 
 [[nodiscard]] TcpOptions read_options(std::span<const uint8_t> frame, const Headers&) noexcept;
 
+// Writes the options of a SYN or SYN-ACK, packed as Linux packs them: MSS, SACK permitted and timestamps in one run,
+// window scale. Returns their length, a multiple of 4.
+inline constexpr size_t kSynOptions = 20;
+[[nodiscard]] size_t write_syn_options(const TcpOptions&, std::span<uint8_t, kSynOptions> room) noexcept;
+
 // Overwrites TCP Fast Open and MPTCP options by NOPs (kind 1). True if something was there.
 bool blank_fast_open_and_multipath(std::span<uint8_t> frame, const Headers&) noexcept;
 

@@ -17,6 +17,7 @@ source::Settings observing(source::Settings s) {
 lcore::PipelineOptions options(uint64_t seed) {
   lcore::PipelineOptions o;
   o.seed = seed;
+  o.defers = false;  // a capture has no server to dial
   return o;
 }
 
@@ -32,7 +33,7 @@ void begin_with(Outcome& o, const policy::Treatment& t) {
   } else {
     o.verdict = Verdict::hold;
     o.syn_ack = t.syn_ack;
-    o.greeting = t.withhold == policy::Withhold::banner ? t.greeting : policy::HoldRange{};
+    o.greeting = t.withhold != policy::Withhold::none ? t.greeting : policy::HoldRange{};
     o.reason = o.greeting.max_ms != 0 ? Reason::greeting_held : Reason::syn_ack_held;
   }
 }

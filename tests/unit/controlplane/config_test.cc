@@ -118,8 +118,8 @@ TEST(Config, RefusesSettingsOfLaterReleasesRatherThanIgnoringThem) {
   bad("backscatter { forged reject; }", {"mire.conf:1: backscatter: " + known});
   bad("class blocked { feed drop { file \"/etc/x\"; } }", {"mire.conf:1: class blocked feed: not known; use prefix"});
   bad("class trusted { domain gmail.com; }", {"mire.conf:1: class trusted domain: not known; use prefix"});
-  bad("treatment unknown { greeting { withhold defer; } }",
-      {"mire.conf:1: treatment unknown greeting withhold defer: not known; use banner or none"});
+  bad("treatment unknown { greeting { withhold trap; } }",
+      {"mire.conf:1: treatment unknown greeting withhold trap: not known; use defer, banner or none"});
   bad("treatment blocked { on-syn trap; }",
       {"mire.conf:1: treatment blocked on-syn trap: not known; use pass, drop or reset"});
   bad("treatment blocked { on-syn reject; }",
@@ -199,7 +199,7 @@ TEST(Config, ChecksWordsNumbersAndPorts) {
   bad("treatment unknown { observe maybe; }",
       {"mire.conf:1: treatment unknown observe maybe: not known; use true or false"});
   bad("treatment unknown { early-talk rest; }",
-      {"mire.conf:1: treatment unknown early-talk rest: not known; use reset or count"});
+      {"mire.conf:1: treatment unknown early-talk rest: not known; use reset, reject or count"});
   bad("treatment unknown { flows { concurrent 0; } }",
       {"mire.conf:1: treatment unknown flows concurrent 0: out of range; use 1 to 1000000"});
   bad("ports { fail-mode opn; }", {"mire.conf:1: ports fail-mode opn: not known; use open or closed"});

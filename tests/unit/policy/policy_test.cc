@@ -37,6 +37,11 @@ std::vector<Treatment> treatments() {
     t.withhold = Withhold::banner;
     t.greeting = {0, 0};
     v.push_back(t);
+    t = base;
+    t.withhold = Withhold::defer;
+    t.greeting = {1000, 2000};
+    t.early_talk = OnEarlyTalk::reject;
+    v.push_back(t);
   }
   return v;
 }
@@ -52,7 +57,11 @@ void for_all(const std::function<void(State, Event, const Treatment&, const Step
 }
 
 bool from_server(Event e) { return e >= Event::syn_ack && e <= Event::server_reset; }
-bool is_syn(Event e) { return e == Event::syn || e == Event::syn_repeated || e == Event::syn_other; }
+bool is_syn(Event e) {
+  return e == Event::syn || e == Event::syn_meetable || e == Event::syn_repeated || e == Event::syn_other;
+}
+// We meet the client ourselves.
+bool meets(State s) { return s >= State::met && s <= State::replied; }
 
 TEST(Policy, IsAFunctionOfItsArguments) {
   for_all([](State s, Event e, const Treatment& t, const Step& st) { EXPECT_EQ(step(s, e, t), st); });
@@ -91,13 +100,14 @@ TEST(Policy, ExemptSourcesNeverGetAnEntry) {
 TEST(Policy, AHoldBeginsWithARangeAndOnlyThere) {
   for_all([](State s, Event, const Treatment& t, const Step& st) {
     const bool begins = (st.next == State::waiting && s != State::waiting) ||
+                        (st.next == State::deferred && s != State::deferred && withholds(t)) ||
                         (st.next == State::syn_ack_held && s != State::syn_ack_held);
     if (st.next == State::banner_held) {
       EXPECT_TRUE(s == State::waiting || s == State::banner_held);
     }
     EXPECT_EQ(st.hold.max_ms != 0, begins);
     if (begins) {
-      EXPECT_EQ(st.hold, st.next == State::waiting ? t.greeting : t.syn_ack);
+      EXPECT_EQ(st.hold, st.next == State::syn_ack_held ? t.syn_ack : t.greeting);
     }
   });
 }
@@ -112,10 +122,11 @@ TEST(Policy, EveryHoldEndsAtItsDeadline) {
 }
 
 TEST(Policy, OnlyTimeReleasesAndOnlyTheServersSegmentsAreHeld) {
-  for_all([](State, Event e, const Treatment&, const Step& st) {
+  for_all([](State s, Event e, const Treatment&, const Step& st) {
     if (st.verdict == Verdict::release) {
       EXPECT_EQ(e, Event::deadline);
     }
+    if (meets(s)) return;
     if (st.verdict == Verdict::hold) {
       EXPECT_TRUE(from_server(e));
     }
@@ -226,6 +237,7 @@ TEST(Policy, ARefusingServerEndsJudgementAtOnce) {
 
 TEST(Policy, AServersNewHandshakeBeginsEveryStateAnew) {
   for (const State s : all<State>(kStates)) {
+    if (meets(s)) continue;  // the server knows nothing of it
     const auto next = step(s, Event::syn_ack_other, default_treatments()[size_t(SourceClass::unknown)]).next;
     if (s == State::syn_ack_held) {
       EXPECT_EQ(next, State::syn_ack_held) << "the newest numbers are kept";
@@ -312,6 +324,44 @@ TEST(Policy, EveryWordHasAName) {
   EXPECT_EQ(to_string(State::joined), "joined");
   EXPECT_EQ(to_string(Reason::evicted), "evicted");
   for (const auto r : all<Reason>(kReasons)) EXPECT_GT(describe(r).size(), 5u);
+}
+
+TEST(Policy, OfAStrangerWhomWeMeetNothingReachesTheServerBeforeItsFirstCommandInTurn) {
+  for_all([](State s, Event e, const Treatment&, const Step& st) {
+    if (!meets(s)) return;
+    if (s == State::replied && is_syn(e)) return;  // a new connection: the server's word will tell
+    EXPECT_NE(st.verdict, Verdict::pass);
+    EXPECT_NE(st.verdict, Verdict::count);
+    if (st.verdict == Verdict::dial) {
+      EXPECT_EQ(s, State::invited);
+      EXPECT_TRUE(e == Event::speech || e == Event::pipelined);
+    }
+    if (st.verdict == Verdict::join) {
+      EXPECT_EQ(s, State::dialling);
+      EXPECT_EQ(e, Event::greeting_end);
+    }
+    EXPECT_EQ(st.next == State::talking, st.verdict == Verdict::join);
+  });
+}
+
+TEST(Policy, NobodyIsMetWhoseTreatmentDoesNotDefer) {
+  for_all([](State s, Event e, const Treatment& t, const Step& st) {
+    if (meets(s)) return;
+    EXPECT_EQ(st.next == State::met, st.verdict == Verdict::answer);
+    if (st.next != State::met) return;
+    EXPECT_EQ(s, State::none);
+    EXPECT_EQ(e, Event::syn_meetable);
+    EXPECT_TRUE(t.withhold == Withhold::defer && t.judged && !t.observe && t.syn == OnSyn::pass);
+  });
+}
+
+TEST(Policy, EveryWaitOfAStrangerWhomWeMeetEnds) {
+  for (const Treatment& t : treatments()) {
+    EXPECT_EQ(step(State::deferred, Event::deadline, t).next, State::invited);
+    EXPECT_EQ(step(State::invited, Event::waited_enough, t), (Step{State::replied, Verdict::reply, Reason::silent}));
+    EXPECT_EQ(step(State::dialling, Event::waited_enough, t),
+              (Step{State::replied, Verdict::reply, Reason::server_down}));
+  }
 }
 
 }  // namespace

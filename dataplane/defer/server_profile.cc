@@ -1,0 +1,65 @@
+#include "dataplane/defer/server_profile.h"
+
+#include <utility>
+
+namespace mire::defer {
+
+void ServerProfile::saw_syn_ack(const wire::TcpOptions& o, uint16_t window) noexcept {
+  down_ = false;
+  offered_ = true;
+  const Offer before = offer_;
+  offer_.window = window;
+  if (o.has_mss) offer_.mss = o.mss;
+  if (o.has_window_scale) {
+    offer_.has_window_scale = true;
+    offer_.window_scale = o.window_scale;
+  }
+  offer_.sack = offer_.sack || o.sack_permitted;
+  offer_.timestamps = offer_.timestamps || o.has_timestamps;
+  Offer same_window = before;
+  same_window.window = window;
+  if (offer_ != same_window) generation_ = (generation_ + 1) & 15;
+}
+
+uint32_t ServerProfile::saw_greeting(uint32_t greeting, uint32_t length) noexcept {
+  seen_twice_ = length_ == length;  // a date in it may differ, its length does not
+  length_ = length;
+  return std::exchange(greeting_, greeting);
+}
+
+bool ServerProfile::keeps_promise(const wire::TcpOptions& answer, const Offer& promised) const noexcept {
+  const bool scale = answer.has_window_scale == promised.has_window_scale &&
+                     (!promised.has_window_scale || answer.window_scale == promised.window_scale);
+  const uint16_t mss = answer.has_mss ? answer.mss : uint16_t{536};
+  return scale && mss >= promised.mss && answer.sack_permitted == promised.sack &&
+         answer.has_timestamps == promised.timestamps;
+}
+
+void ServerProfile::forget() noexcept {
+  offered_ = seen_twice_ = false;
+  offer_ = {};
+  length_ = 0;
+  generation_ = (generation_ + 1) & 15;
+}
+
+bool ServerProfile::may_dial(const policy::Pace& pace, Time now) noexcept {
+  const uint64_t second = to_ms(now) / 1000;
+  if (second != second_) {
+    second_ = second;
+    this_second_ = 0;
+  }
+  if (dialling_ >= pace.concurrent) return false;
+  return pace.per_second == 0 || this_second_ < pace.per_second;
+}
+
+void ServerProfile::dialled(Time now) noexcept {
+  const uint64_t second = to_ms(now) / 1000;
+  if (second != second_) {
+    second_ = second;
+    this_second_ = 0;
+  }
+  ++this_second_;
+  ++dialling_;
+}
+
+}  // namespace mire::defer

@@ -1,0 +1,77 @@
+// server_profile.h - what a server's own handshakes and greetings have taught us: enough to meet a stranger in its
+// name.
+//
+// Purpose: nothing is guessed. A profile is learned from connections that pass to the server, is ready once a SYN-ACK
+// and two greetings of the same length were seen, and is forgotten when the server answers a dial in another way. Also
+// how many dials run to it at once. It knows no packets; the greeting's bytes are kept by whoever calls (hold/), here
+// is only their number. Cost: constant.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "dataplane/base/time.h"
+#include "dataplane/policy/treatment.h"
+#include "dataplane/wire/options.h"
+
+namespace mire::defer {
+
+// What a server offers in a SYN-ACK to a client that offers everything.
+struct Offer {
+  uint16_t mss = 0;
+  uint16_t window = 0;
+  uint8_t window_scale = 0;
+  bool has_window_scale = false;
+  bool sack = false;
+  bool timestamps = false;
+  friend bool operator==(const Offer&, const Offer&) noexcept = default;
+};
+
+class ServerProfile {
+ public:
+  // A SYN-ACK of the server passed. What a client did not offer the server does not answer: an option that is missing
+  // takes nothing back.
+  void saw_syn_ack(const wire::TcpOptions&, uint16_t window) noexcept;
+
+  // A greeting of the server passed, `length` bytes, kept under the number `greeting`. Returns the number that is no
+  // longer needed (the one before, or this one if it is the same), or 0.
+  [[nodiscard]] uint32_t saw_greeting(uint32_t greeting, uint32_t length) noexcept;
+
+  // Can strangers be met in its name?
+  [[nodiscard]] bool ready() const noexcept { return offered_ && seen_twice_ && !down_; }
+  [[nodiscard]] const Offer& offer() const noexcept { return offer_; }
+  [[nodiscard]] uint32_t greeting() const noexcept { return greeting_; }
+
+  // Does a SYN-ACK keep what we promised in the server's name to a client that offered `client`?
+  [[nodiscard]] bool keeps_promise(const wire::TcpOptions& answer, const Offer& promised) const noexcept;
+
+  // Which offer this is: a number of 4 bits that changes with what a client was promised.
+  [[nodiscard]] uint8_t generation() const noexcept { return generation_; }
+
+  // The server answers otherwise than it was learned: learn anew. Those who are held already still get the greeting.
+  void forget() noexcept;
+
+  // It refused or did not answer. Until it does, strangers' SYNs pass untouched, so that they see the truth.
+  void went_down() noexcept { down_ = true; }
+  [[nodiscard]] bool down() const noexcept { return down_; }
+
+  // --- pacing
+  [[nodiscard]] bool may_dial(const policy::Pace&, Time now) noexcept;
+  void dialled(Time now) noexcept;
+  void dial_ended() noexcept { dialling_ -= std::min(dialling_, 1u); }
+  [[nodiscard]] uint32_t dialling() const noexcept { return dialling_; }
+
+ private:
+  Offer offer_;
+  uint32_t greeting_ = 0;
+  uint32_t length_ = 0;
+  uint32_t dialling_ = 0;
+  uint32_t this_second_ = 0;
+  uint64_t second_ = 0;
+  uint8_t generation_ = 0;
+  bool offered_ = false;
+  bool seen_twice_ = false;
+  bool down_ = false;
+};
+
+}  // namespace mire::defer

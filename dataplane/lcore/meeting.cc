@@ -1,0 +1,458 @@
+// The client's side of a flow that we meet ourselves: handshake, hold, greeting, first command. Everything here is sent
+// in the server's name and nothing reaches the server.
+#include <algorithm>
+
+#include "dataplane/lcore/pipeline_impl.h"
+#include "dataplane/smtp/early.h"
+
+namespace mire::lcore {
+
+using flow::ParkedSynAck;
+using policy::Verdict;
+using wire::SeqNo;
+
+namespace {
+
+constexpr uint16_t kLeastMss = 536;  // RFC 9293 3.7.1, where a SYN names none
+
+// When an invited client is looked after, in ms after the time before: the greeting is repeated after 1, 3 and 7 s
+// unless it was acknowledged; silence ends after 10 s in a crowd, else after 50 s.
+constexpr std::array<uint16_t, 5> kInvitedSteps = {1000, 2000, 4000, 3000, 40'000};
+constexpr uint16_t kCrowdStep = 3;
+
+// What a client's SYN offered rides on the low bits of our TSval, for the case that its record gives way: window scale
+// and SACK, as Linux does with its SYN cookies. The value itself stays behind our clock.
+constexpr uint32_t kClockBits = 31;
+uint32_t clock_with(uint32_t clock, const ParkedSynAck& o) noexcept {
+  const uint32_t scale = o.window_scale == ParkedSynAck::kNoScale ? 15u : o.window_scale;
+  return ((clock & ~kClockBits) - (kClockBits + 1)) | scale << 1 | ((o.bits & ParkedSynAck::kSack) != 0 ? 1u : 0u);
+}
+ParkedSynAck offered_by(uint32_t echo, uint16_t mss) noexcept {
+  const uint32_t scale = (echo & kClockBits) >> 1;
+  ParkedSynAck o;
+  o.mss = mss;
+  o.window_scale = scale == 15 ? ParkedSynAck::kNoScale : static_cast<uint8_t>(scale);
+  o.bits = (echo & 1) != 0 ? ParkedSynAck::kSack : 0;
+  return o;
+}
+
+ParkedSynAck offered_by(const wire::TcpOptions& o) noexcept {
+  ParkedSynAck p;
+  p.mss = o.has_mss ? o.mss : 0;
+  p.window_scale = o.has_window_scale ? o.window_scale : ParkedSynAck::kNoScale;
+  p.bits = o.sack_permitted ? ParkedSynAck::kSack : 0;
+  return p;
+}
+
+std::span<const uint8_t> bytes_of(std::string_view s) noexcept {
+  return {reinterpret_cast<const uint8_t*>(s.data()), s.size()};
+}
+
+std::string_view text_of(policy::Reason r) noexcept {
+  using policy::Reason;
+  if (r == Reason::early_talk_rejected) return "521 5.7.1 You spoke before the greeting\r\n";
+  if (r == Reason::silent) return "421 4.4.2 Idle for too long, closing the connection\r\n";
+  return "421 4.3.2 Service not available, try again later\r\n";
+}
+
+}  // namespace
+
+// --- numbers of a flow that we met -----------------------------------------------------------------------------------
+
+// Behind what we have sent to the client.
+SeqNo Pipeline::Impl::sent_to(Handle h) const {
+  const flow::State32& s = flows_[h];
+  switch (s.state) {
+    case State::invited: return s.server_first() + static_cast<uint32_t>(banners_.bytes(s.sent()).size());
+    case State::dialling: return dialogues_[s.sent()].greeted_to;
+    case State::greeted:
+    case State::replied: return s.server_next();
+    case State::none:
+    case State::syn_seen:
+    case State::syn_ack_held:
+    case State::syn_ack_sent:
+    case State::waiting:
+    case State::banner_held:
+    case State::due:
+    case State::talking:
+    case State::closing:
+    case State::finished:
+    case State::tombstone:
+    case State::joined:
+    case State::met:
+    case State::deferred: break;
+  }
+  return s.server_first();
+}
+
+defer::Handshake Pipeline::Impl::handshake_of(Handle h) const {
+  const flow::FlowId id = flows_.id(h);
+  const Endpoint& e = endpoints_[id.server];
+  return {id.client, e.address, e.vlan, id.port, flows_[h].client_isn};
+}
+
+uint32_t Pipeline::Impl::our_clock(Handle h) const {
+  return static_cast<uint32_t>(now_ms()) + cookies_.clock_offset(handshake_of(h));
+}
+
+// The deadline is kept even if the calendar has no chunk for it: the sweep finds it then, a little late.
+bool Pipeline::Impl::arm(Handle h, uint64_t after_ms) {
+  MIRE_ASSERT(after_ms <= kLongestWaitMs);
+  const uint64_t deadline = std::max(now_ms() + after_ms, calendar_.now_ms() + 1);
+  flows_[h].set_due_ms(deadline);
+  if (calendar_.arm(h, deadline)) return true;
+  count(Reason::calendar_full);
+  return false;
+}
+
+// --- the handshake ---------------------------------------------------------------------------------------------------
+
+bool Pipeline::Impl::can_meet(const FrameRef& f, const Column& c, SourceClass source_class) const {
+  if (!options_.defers || c.id.server == 0 || stopping_) return false;
+  if (treatment(source_class).withhold != policy::Withhold::defer) return false;
+  if (!known_servers_[c.id.server].profile.ready()) return false;
+  return !wire::read_options(f.bytes(), c.headers).signature;  // RFC 2385, RFC 5925: only its two ends have the key
+}
+
+// Answers a first SYN. Under pressure nothing is kept: the number and the clock that we answer with remember enough.
+void Pipeline::Impl::meet(FrameRef& f, Column& c, SourceClass source_class) {
+  f.fate = Fate::drop;
+  if (now_ms() < pressed_until_ms_) {
+    answer_syn(f, c, nullptr);
+    return;
+  }
+  const uint32_t path = path_of(f, c.headers, false);
+  const Handle h = path == 0 ? flow::kNoFlow : create(c, source_class, path);
+  if (h == flow::kNoFlow) {
+    answer_syn(f, c, nullptr);
+    return;
+  }
+  enter(h, State::met);
+  answer_syn(f, c, &flows_[h]);
+  leash(h);
+}
+
+// The SYN-ACK that the server would send. `record`: where to keep what the client offered; without one it gets only
+// what the handshake's ACK will tell us again.
+void Pipeline::Impl::answer_syn(const FrameRef& f, const Column& c, flow::State32* record) {
+  const wire::Headers& h = c.headers;
+  const wire::TcpOptions o = wire::read_options(f.bytes(), h);
+  const defer::ServerProfile& profile = known_servers_[c.id.server].profile;
+  const defer::Offer& offer = profile.offer();
+  const bool clocks = o.has_timestamps && offer.timestamps;
+  ParkedSynAck offered = offered_by(o);
+  if (record == nullptr && !clocks) offered = {offered.mss, ParkedSynAck::kNoScale, 0};
+
+  const defer::Handshake shake{h.source, h.destination, h.vlan.value, h.source_port, h.seq};
+  const bool needs_record = !clocks && (offered.window_scale != ParkedSynAck::kNoScale || offered.bits != 0);
+  const SeqNo number = cookies_.bake(
+      shake, needs_record ? std::nullopt : std::optional{offered.mss == 0 ? kLeastMss : offered.mss}, now_);
+  const uint32_t clock = static_cast<uint32_t>(now_ms()) + cookies_.clock_offset(shake);
+  if (record != nullptr) {
+    record->client_isn = h.seq;
+    record->server_isn = number;
+    record->window() = h.window;
+    record->set(flow::kTimestamps, clocks);
+    record->set_client_clock(o.tsval);
+    ParkedSynAck kept = offered;
+    kept.bits = static_cast<uint8_t>(kept.bits | profile.generation() << 4);
+    record->set_offered(kept);
+  }
+
+  wire::TcpOptions ours;
+  ours.has_mss = o.has_mss && offer.mss != 0;
+  ours.mss = offer.mss;
+  ours.sack_permitted = (offered.bits & ParkedSynAck::kSack) != 0 && offer.sack;
+  ours.has_timestamps = clocks;
+  ours.tsval = clock_with(clock, offered);
+  ours.tsecr = o.tsval;
+  ours.has_window_scale = offered.window_scale != ParkedSynAck::kNoScale && offer.has_window_scale;
+  ours.window_scale = offer.window_scale;
+  std::array<uint8_t, wire::kSynOptions> options;
+  wire::Segment seg;
+  seg.link = wire::LinkHeader::of(f.bytes(), h).reversed();
+  seg.source = h.destination;
+  seg.destination = h.source;
+  seg.source_port = h.destination_port;
+  seg.destination_port = h.source_port;
+  seg.flags = wire::kSyn | wire::kAck;
+  seg.seq = number;
+  seg.ack = h.seq + 1;
+  seg.window = offer.window;
+  seg.options = std::span{options}.first(wire::write_syn_options(ours, options));
+  send_unproven(seg, f.length);
+}
+
+// An ACK without an entry: if its number is one that we baked, its sender is real, and the flow begins here.
+flow::Handle Pipeline::Impl::meet_by_cookie(const FrameRef& f, Column& c) {
+  const wire::Headers& h = c.headers;
+  if ((h.flags & (wire::kSyn | wire::kRst | wire::kAck)) != wire::kAck || c.id.server == 0) return flow::kNoFlow;
+  const SourceClass source_class = class_of(h.source);
+  if (!can_meet(f, c, source_class) || treatment(source_class).observe) return flow::kNoFlow;
+  const defer::Handshake shake{h.source, h.destination, h.vlan.value, h.source_port, h.seq - 1};
+  const auto opened = cookies_.open(shake, h.ack - 1, now_);
+  if (!opened || !wire::checksums_valid(f.bytes(), h)) return flow::kNoFlow;
+  const uint32_t path = path_of(f, h, false);
+  if (path == 0) return flow::kNoFlow;
+  const Handle handle = create(c, source_class, path);
+  if (handle == flow::kNoFlow) return handle;
+  enter(handle, State::met);
+  flow::State32& s = flows_[handle];
+  s.client_isn = shake.client_isn;
+  s.server_isn = h.ack - 1;
+  s.window() = h.window;
+  const wire::TcpOptions o = wire::read_options(f.bytes(), h);
+  s.set(flow::kTimestamps, o.has_timestamps);
+  s.set_client_clock(o.tsval);
+  ParkedSynAck offered{opened->mss, ParkedSynAck::kNoScale, 0};
+  if (o.has_timestamps) offered = offered_by(o.tsecr, opened->mss);
+  offered.bits = static_cast<uint8_t>(offered.bits | known_servers_[c.id.server].profile.generation() << 4);
+  s.set_offered(offered);
+  leash(handle);
+  return handle;
+}
+
+// --- segments of the client ------------------------------------------------------------------------------------------
+
+void Pipeline::Impl::on_met_client(FrameRef& f, Column& c, Handle h) {
+  flow::State32& s = flows_[h];
+  const wire::Headers& hdr = c.headers;
+  f.fate = Fate::drop;
+  if (!wire::checksums_valid(f.bytes(), hdr)) {
+    count(Reason::bad_checksum);
+    return;
+  }
+  const uint32_t said = s.state == State::dialling ? static_cast<uint32_t>(banners_.bytes(dialled(s).words).size()) : 0;
+  Event e = flow::classify_met(s, hdr, sent_to(h), said);
+  if (e == Event::early || e == Event::proof_with_data) e = forgiven(e, f, c, s);
+  if (!flow::has_deadline(s.state)) s.set_seen_second(now_second());
+  const bool in_step =
+      e == Event::proof || e == Event::speech || e == Event::nothing_new || e == Event::proof_with_hello;
+  if (in_step && flow::is_meeting(s.state)) {
+    s.window() = hdr.window;
+    if (s.has(flow::kTimestamps)) {
+      const wire::TcpOptions o = wire::read_options(f.bytes(), hdr);
+      if (o.has_timestamps && SeqNo{o.tsval} > SeqNo{s.client_clock()}) s.set_client_clock(o.tsval);
+    }
+  }
+  do_meeting_step(f, c, h, e, policy::step(s.state, e, treatment(s.source_class)));
+}
+
+void Pipeline::Impl::do_meeting_step(FrameRef& f, Column& c, Handle h, Event e, const Step& st) {
+  const wire::Headers& hdr = c.headers;
+  const State at = flows_[h].state;
+  if (at == State::met && st.next != State::met && e != Event::reset) {
+    if (const auto limit = limit_of_proof(c.id.client, flows_[h], st)) {
+      refuse_beyond_limit(f, c, h, *limit);
+      return;
+    }
+    prove(h);
+  }
+  count(st);
+  if (st.reason == Reason::early_hello) flows_[h].set(flow::kForgiven);
+  switch (st.verdict) {
+    case Verdict::pass: f.fate = Fate::forward; return;  // a SYN after our reply: the server's word will tell
+    case Verdict::drop:
+      if (st.reason == Reason::early_talk_counted && !flows_[h].has(flow::kSpoke)) {
+        flows_[h].set(flow::kSpoke);
+        report(h, at, Verdict::count, st.reason, ran_ms(flows_[h]), payload(f, hdr));
+      }
+      if (at == State::dialling && st.next == State::none) reset_server(h, flows_[h].client_first());
+      enter(h, st.next);
+      return;
+    case Verdict::hold: {
+      enter(h, st.next);
+      policy::HoldRange range = st.hold;
+      if (range.max_ms == 0) range = {1, 1};  // the treatment has changed since the SYN
+      begin_hold(h, range);
+      return;
+    }
+    case Verdict::answer: answer_client(f, c, h, e); return;
+    case Verdict::reset:
+    case Verdict::reply: early_talk(f, c, h, st, at); return;
+    case Verdict::finish: finish_met(h, f, hdr); return;
+    case Verdict::dial:
+      if (keep_words(f, c, h)) begin_dial(h);
+      return;
+    case Verdict::release:
+    case Verdict::count:
+    case Verdict::join: MIRE_ASSERT(false); return;  // only time releases, only the server's welcome joins
+  }
+}
+
+// What the server's TCP would answer.
+void Pipeline::Impl::answer_client(const FrameRef& f, const Column& c, Handle h, Event e) {
+  flow::State32& s = flows_[h];
+  const wire::Headers& hdr = c.headers;
+  const bool is_syn = (hdr.flags & wire::kSyn) != 0;
+  if (s.state == State::met) {
+    if (is_syn) answer_syn(f, c, &s);
+    return;
+  }
+  if (s.state == State::replied) {
+    const SeqNo end = hdr.seq + hdr.sequence_length();
+    if (end > s.acknowledged()) s.set_acknowledged(end);
+    if (hdr.ack < s.server_next() && s.sent() != 0) {
+      send_reply(h, f, hdr);
+    } else if (hdr.sequence_length() != 0) {
+      acknowledge_client(h, s.acknowledged());
+    }
+    return;
+  }
+  if (s.state == State::invited && e == Event::nothing_new && hdr.ack == sent_to(h)) s.set(flow::kReadWhole);
+  // A SYN (RFC 5961 4.2), or a keepalive or probe below what we expect (RFC 9293 3.8.4); an ACK is not acknowledged.
+  if (is_syn || hdr.seq < s.client_first()) acknowledge_client(h, s.client_first());
+}
+
+void Pipeline::Impl::acknowledge_client(Handle h, SeqNo ack) {
+  const flow::State32& s = flows_[h];
+  wire::Segment seg = to_client(h);
+  seg.flags = wire::kAck;
+  seg.seq = sent_to(h);
+  seg.ack = ack;
+  seg.window = advertised(h);
+  if (s.has(flow::kTimestamps) && s.state != State::replied)
+    seg.timestamps = wire::Timestamps{our_clock(h), s.client_clock()};
+  send(Side::wan, seg);
+}
+
+// The server's window as it would be in a segment that is no SYN: scaled, if the client offered to scale.
+uint16_t Pipeline::Impl::advertised(Handle h) const {
+  const flow::State32& s = flows_[h];
+  const defer::Offer& offer = known_servers_[flows_.id(h).server].profile.offer();
+  if (!flow::is_meeting(s.state)) return offer.window;
+  const bool scales = offer.has_window_scale && s.offered().window_scale != ParkedSynAck::kNoScale;
+  return static_cast<uint16_t>(std::max(1, scales ? offer.window >> offer.window_scale : int{offer.window}));
+}
+
+// A FIN before a command: FIN and ACK. The server never heard of it.
+void Pipeline::Impl::finish_met(Handle h, const FrameRef& f, const wire::Headers& hdr) {
+  const SeqNo fin = sent_to(h);
+  const uint32_t clock = our_clock(h);
+  enter(h, State::finished);
+  flow::State32& s = flows_[h];
+  s.server_tsval() = clock;
+  s.set_sent(fin.value);
+  finish_client(h, f, hdr);
+}
+
+// --- the greeting ----------------------------------------------------------------------------------------------------
+
+// The hold is over: the client gets the greeting that we have learned.
+void Pipeline::Impl::invite(Handle h) {
+  const defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
+  const uint32_t learned = profile.greeting();
+  MIRE_ASSERT(learned != 0);
+  enter(h, State::invited);
+  flow::State32& s = flows_[h];
+  banners_.share(learned);
+  s.set_sent(learned);
+  s.set_tries(0);
+  s.set(flow::kReadWhole, false);
+  send_greeting(h);
+  arm(h, kInvitedSteps[0]);
+}
+
+void Pipeline::Impl::send_greeting(Handle h) {
+  const flow::State32& s = flows_[h];
+  const auto bytes = banners_.bytes(s.sent());
+  const uint16_t most = s.offered().mss == 0 ? kLeastMss : s.offered().mss;
+  const size_t room = s.has(flow::kTimestamps) ? 12 : 0;
+  const size_t step = std::max<size_t>(std::min<size_t>(banners_.largest_segment(s.sent()), most - room), 1);
+  for (size_t at = 0; at < bytes.size(); at += step) {
+    const auto part = bytes.subspan(at, std::min(step, bytes.size() - at));
+    wire::Segment seg = to_client(h);
+    seg.flags = static_cast<uint8_t>(wire::kAck | (at + part.size() == bytes.size() ? wire::kPsh : 0));
+    seg.seq = s.server_first() + static_cast<uint32_t>(at);
+    seg.ack = s.client_first();
+    seg.window = advertised(h);
+    if (s.has(flow::kTimestamps)) seg.timestamps = wire::Timestamps{our_clock(h), s.client_clock()};
+    seg.payload = part;
+    send(Side::wan, seg);
+  }
+}
+
+// Time for what an invited or a dialling flow waits for.
+void Pipeline::Impl::meeting_due(Handle h) {
+  flow::State32& s = flows_[h];
+  const uint16_t tries = s.tries();
+  const bool invited = s.state == State::invited;
+  bool enough;
+  if (invited) {
+    const bool crowd = counters_.flows[static_cast<size_t>(State::invited)] > options_.crowd;
+    enough = tries + 1u >= kInvitedSteps.size() || (tries >= kCrowdStep && crowd);
+  } else {
+    enough = dialled(s).queued || dialled(s).answered || tries + 1u >= kDialSteps.size();
+  }
+  const Step st = policy::step(s.state, enough ? Event::waited_enough : Event::deadline, treatment(s.source_class));
+  if (st.verdict == Verdict::reply) {
+    count(st);
+    if (!invited) give_up_dial(h);
+    const State at = s.state;
+    report(h, at, st.verdict, st.reason);
+    s.set(flow::kReported);
+    reply(h, nullptr, st.reason);
+    return;
+  }
+  s.set_tries(static_cast<uint16_t>(tries + 1));
+  if (invited) {
+    if (tries < kCrowdStep && !s.has(flow::kReadWhole)) send_greeting(h);
+    arm(h, kInvitedSteps[s.tries()]);
+  } else {
+    send_syn(h);
+    arm(h, kDialSteps[s.tries()]);
+  }
+}
+
+// --- replies of our own ----------------------------------------------------------------------------------------------
+
+// An SMTP reply in the server's name and a FIN behind it, for a client whom the server does not know or is made to
+// forget. `answered`: the segment that it answers, or nullptr.
+void Pipeline::Impl::reply(Handle h, const wire::Headers* answered, Reason reason, std::span<const uint8_t> text) {
+  flow::State32& s = flows_[h];
+  if (text.empty()) text = bytes_of(text_of(reason));
+  const bool met = flow::is_meeting(s.state);
+  SeqNo client_next = s.client_first();
+  if (answered != nullptr) {
+    const SeqNo end = answered->seq + answered->payload_length;
+    if (end > client_next) client_next = end;
+  } else if (s.state == State::dialling) {
+    client_next = client_next + static_cast<uint32_t>(banners_.bytes(dialled(s).words).size());
+  }
+  const SeqNo begin = sent_to(h);
+  const uint32_t clock = s.client_clock();
+  const uint32_t id = banners_.acquire(text, kLeastMss);
+  if (id == 0) count(Reason::banner_pool_full);
+  end_report(h);
+  leave_sources(h);
+  enter(h, State::replied);
+  s.set(flow::kTimestamps, met && s.has(flow::kTimestamps));
+  s.set_server_next(begin + static_cast<uint32_t>(text.size()) + 1);
+  s.set_sent(id);
+  s.set_acknowledged(client_next);
+  wire::Segment seg = reply_segment(h, text);
+  if (s.has(flow::kTimestamps)) seg.timestamps = wire::Timestamps{our_clock(h), clock};
+  send(Side::wan, seg);
+}
+
+wire::Segment Pipeline::Impl::reply_segment(Handle h, std::span<const uint8_t> text) const {
+  const flow::State32& s = flows_[h];
+  wire::Segment seg = to_client(h);
+  seg.flags = wire::kAck | wire::kPsh | wire::kFin;
+  seg.seq = s.server_next() - static_cast<uint32_t>(text.size()) - 1;
+  seg.ack = s.acknowledged();
+  seg.window = advertised(h);
+  seg.payload = text;
+  return seg;
+}
+
+// Once more, for a segment of a client that has not heard it.
+void Pipeline::Impl::send_reply(Handle h, const FrameRef& f, const wire::Headers& hdr) {
+  const flow::State32& s = flows_[h];
+  wire::Segment seg = reply_segment(h, banners_.bytes(s.sent()));
+  const wire::TcpOptions o = wire::read_options(f.bytes(), hdr);
+  if (s.has(flow::kTimestamps) && o.has_timestamps) seg.timestamps = wire::Timestamps{our_clock(h), o.tsval};
+  send(Side::wan, seg);
+}
+
+}  // namespace mire::lcore

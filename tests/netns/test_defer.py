@@ -1,0 +1,132 @@
+"""Strangers never reach the server: the gateway meets them, and dials only for those who have spoken in turn. Linux's TCP on
+both sides, Postfix behind."""
+
+import hashlib
+import random
+import time
+
+import pytest
+
+import gate as gates
+import peers
+from peers import Server, connect, deliver, read_reply, read_until_end
+from segment import RST, SYN
+from tap import Tap
+
+CONFIG = gates.config(unknown="min 800ms; max 800ms;").replace("withhold banner", "withhold defer")
+LARGE = 20_000_000
+
+
+def teach(lab, family, address):
+    """Two dialogues of a trusted source: from then on the server's handshake and greeting are known."""
+    for _ in range(2):
+        connection = connect(lab, lab.client("trusted", family), address)
+        assert read_reply(connection).startswith(b"220 ")
+        connection.sendall(b"QUIT\r\n")
+        read_reply(connection)
+        connection.close()
+
+
+@pytest.fixture
+def server(lab, family):
+    with Server(lab, lab.server(family)) as made:
+        yield made
+
+
+def test_a_stranger_is_met_held_and_then_delivered_to_postfix(lab, gate, family, report):
+    address = lab.postfix(family)
+    teach(lab, family, address)
+    client = lab.client(family=family)
+    met = gate.counter("met")
+    with Tap(lab, "wan") as wan, Tap(lab, "lan") as lan:
+        deliver(lab, client, address, recipient=f"deferred{family}@lab.example")
+        held = wan.hold_of(client)
+        dialled = lan.segments(src=client)[0]
+        assert dialled.flags & SYN and dialled.time > wan.first_byte_at(client), "the server was dialled before the greeting"
+        assert not [seen for seen in wan.segments(src=address, dst=client) if seen.flags & RST]
+    assert gate.counter("met") > met
+    assert held >= 0.8
+    report("hold", f"{held * 1000:.1f} ms of 800")
+
+
+def test_who_speaks_early_is_reset_and_the_server_never_hears_of_it(lab, gate, family):
+    address = lab.postfix(family)
+    teach(lab, family, address)
+    client = lab.client(family=family)
+    with Tap(lab, "lan") as lan:
+        connection = connect(lab, client, address)
+        connection.sendall(b"EHLO early.example\r\n")
+        assert read_until_end(connection) == (b"", "reset")
+        gate.await_event(source=client, reason="early_talk")
+        assert lan.segments(src=client) == []
+
+
+def test_a_silent_stranger_costs_the_server_nothing(lab, gate, family):
+    address = lab.postfix(family)
+    teach(lab, family, address)
+    client = lab.client(family=family)
+    with Tap(lab, "lan") as lan:
+        connection = connect(lab, client, address)
+        assert read_reply(connection).startswith(b"220 ")
+        time.sleep(1)
+        connection.close()
+        assert lan.segments(src=client) == []
+
+
+@pytest.fixture(params=["all options", "no timestamps", "no SACK", "no window scale"])
+def offer(lab, request):
+    """What the clients' TCP offers in its SYN."""
+    knob = {"no timestamps": "tcp_timestamps", "no SACK": "tcp_sack", "no window scale": "tcp_window_scaling"}.get(request.param)
+    if knob:
+        lab.run("wan", "sysctl", "-qw", f"net.ipv4.{knob}=0")
+    yield request.param
+    if knob:
+        lab.run("wan", "sysctl", "-qw", f"net.ipv4.{knob}=1")
+
+
+def test_twenty_megabytes_each_way_are_byte_exact(lab, gate, server, family, offer):
+    teach(lab, family, server.address)
+    client = lab.client(family=family)
+    met = gate.counter("met")
+    chance = random.Random(family)
+    line = bytes(chance.choice(b"abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(70))
+    body = b"".join(b"%08d%s\r\n" % (number, line) for number in range(LARGE // 80))
+    connection = connect(lab, client, server.address, timeout=60)
+    assert read_reply(connection) == peers.GREETING
+    for command in (b"EHLO big.example", b"MAIL FROM:<a@big.example>", b"RCPT TO:<b@lab.example>", b"DATA"):
+        connection.sendall(command + b"\r\n")
+        assert read_reply(connection)[:1] in (b"2", b"3")
+    connection.sendall(body + b".\r\n")
+    assert read_reply(connection).startswith(b"250")
+    connection.sendall(b"HELP\r\n")
+    digest, tail = hashlib.sha256(), b""
+    while not tail.endswith(b"214 end\r\n"):
+        data = connection.recv(1 << 20)
+        assert data, "ended early"
+        digest.update(data)
+        tail = (tail + data)[-16:]
+    connection.sendall(b"QUIT\r\n")
+    assert read_reply(connection).startswith(b"221")
+    connection.close()
+    session = server.ended(client)
+    assert session.message == (len(body) + 3, hashlib.sha256(body + b".\r\n").hexdigest())
+    assert session.sent_sha == digest.hexdigest()
+    assert gate.counter("met") > met
+
+
+def test_a_server_that_is_down_is_the_truth_and_so_is_its_return(lab, gate, family):
+    address = lab.server(family)
+    with Server(lab, address):
+        teach(lab, family, address)
+        client = lab.client(family=family)
+        connection = connect(lab, client, address)
+        assert read_reply(connection).startswith(b"220 ")
+    connection.sendall(b"EHLO late.example\r\n")
+    said, end = read_until_end(connection)
+    assert said.startswith(b"421 4.3.2 ") and end == "fin"
+    with pytest.raises(ConnectionRefusedError):
+        connect(lab, lab.client(family=family), address)
+    with Server(lab, address):
+        teach(lab, family, address)
+        connection = connect(lab, lab.client(family=family), address)
+        assert read_reply(connection).startswith(b"220 ")
