@@ -112,6 +112,11 @@ struct State32 {
   void set_client_clock(uint32_t tsval) noexcept { word_a = tsval; }
   [[nodiscard]] ParkedSynAck offered() const noexcept { return std::bit_cast<ParkedSynAck>(word_c); }
   void set_offered(ParkedSynAck p) noexcept { word_c = std::bit_cast<uint32_t>(p); }
+  // met: how often our SYN-ACK was repeated, and when it will be next (low 16 bits of ms; 0: it was not sent yet).
+  [[nodiscard]] uint32_t repeats() const noexcept { return word_b; }
+  void set_repeats(uint32_t n) noexcept { word_b = n; }
+  [[nodiscard]] uint16_t repeat_ms() const noexcept { return hold_ms; }
+  void set_repeat_ms(uint64_t ms) noexcept { hold_ms = static_cast<uint16_t>(ms); }
   // invited: the greeting that went out (hold/ number). dialling: dialogue number. replied: the reply (hold/ number, 0:
   // none kept). finished: the number of our FIN.
   [[nodiscard]] uint32_t sent() const noexcept { return word_b; }

@@ -53,6 +53,7 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
     new_flow(f, c);
     return;
   }
+  if (h != flow::kNoFlow && is_syn(c.headers) && meet_anew(f, c, h)) return;
   if (h == flow::kNoFlow) h = meet_by_cookie(f, c);
   if (h == flow::kNoFlow) {
     count(Reason::no_entry);

@@ -13,8 +13,12 @@ using wire::SeqNo;
 
 namespace {
 
-constexpr uint16_t kTurnMs = 30'000;      // how long a dial may wait for its turn
-constexpr uint16_t kGreetingMs = 40'000;  // how long a server that has answered may take to greet
+// A dial that waits asks once a second whether its turn has come, for so many seconds.
+constexpr uint16_t kTurnMs = 1000, kTurns = 30;
+
+// How long a server that has answered may take to greet: 40 s. Until it does it gets the handshake's ACK again from
+// time to time: one that answered by a SYN cookie would not ask for it.
+constexpr std::array<uint16_t, 5> kWelcomeSteps = {1000, 2000, 4000, 8000, 25'000};
 
 // The promise that a SYN-ACK of ours made in the server's name.
 defer::Offer promise(const defer::Offer& offer, const ParkedSynAck& offered, bool clocks) noexcept {
@@ -64,17 +68,16 @@ bool Pipeline::Impl::keep_words(const FrameRef& f, const Column& c, Handle h) {
 void Pipeline::Impl::begin_dial(Handle h) {
   const uint16_t server = flows_.id(h).server;
   ServerFacts& facts = known_servers_[server];
-  if (facts.dials.first == 0 && facts.profile.may_dial(settings_->strangers, now_)) {
-    dial(h);
-    return;
-  }
-  count(Reason::dial_waits);
   const uint32_t d = flows_[h].sent();
   dialogues_[d].queued = true;
   dialogues_[d].next = 0;
   if (facts.dials.last != 0) dialogues_[facts.dials.last].next = d;
   facts.dials.last = d;
   if (facts.dials.first == 0) facts.dials.first = d;
+  dial_next(server);
+  if (!dialogues_[d].queued) return;
+  count(Reason::dial_waits);
+  flows_[h].set_tries(0);
   arm(h, kTurnMs);
 }
 
@@ -137,6 +140,25 @@ void Pipeline::Impl::end_dial(Handle h) {
   if (!r.queued) known_servers_[flows_.id(h).server].profile.dial_ended();
 }
 
+// Time for what a dialling flow waits for: its turn, the server's answer, the server's greeting. False: long enough.
+bool Pipeline::Impl::wait_on(Handle h) {
+  const uint32_t d = flows_[h].sent();
+  const auto tries = static_cast<uint16_t>(flows_[h].tries() + 1);
+  if (dialogues_[d].queued) {
+    if (tries >= kTurns) return false;
+    flows_[h].set_tries(tries);
+    arm(h, kTurnMs);
+    dial_next(flows_.id(h).server);
+    return true;
+  }
+  const bool answered = dialogues_[d].answered;
+  if (tries >= (answered ? kWelcomeSteps.size() : kDialSteps.size())) return false;
+  flows_[h].set_tries(tries);
+  answered ? acknowledge_server(h) : send_syn(h);
+  arm(h, answered ? kWelcomeSteps[tries] : kDialSteps[tries]);
+  return true;
+}
+
 // It refused, or did not answer. Strangers see that for themselves until it answers again.
 void Pipeline::Impl::give_up_dial(Handle h) {
   const DialogueRecord& r = dialled(flows_[h]);
@@ -184,6 +206,7 @@ void Pipeline::Impl::on_dialled(FrameRef& f, Column& c, Handle h) {
         known_servers_[flows_.id(h).server].profile.went_down();
       else
         reset_server(h, s.client_first());
+      if (e == Event::greeting_unreadable) known_servers_[flows_.id(h).server].profile.forget();
       const bool refused = st.reason == Reason::greeting_refused;
       if (refused) std::copy_n(banners_.bytes(r.greeting).begin(), banners_.bytes(r.greeting).size(), scratch_.begin());
       const auto text = refused ? std::span<const uint8_t>{scratch_}.first(banners_.bytes(r.greeting).size())
@@ -215,10 +238,8 @@ policy::Event Pipeline::Impl::take_syn_ack(const FrameRef& f, const Column& c, H
   defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
   const ParkedSynAck offered = s.offered();
   const bool same = (offered.bits & ParkedSynAck::kGeneration) >> 4 == profile.generation();
-  if (!same || !profile.keeps_promise(o, promise(profile.offer(), offered, s.has(flow::kTimestamps)))) {
-    profile.forget();
+  if (!same || !profile.keeps_promise(o, promise(profile.offer(), offered, s.has(flow::kTimestamps))))
     return Event::greeting_unreadable;
-  }
   see_server_path(f, c.headers, s);
   r.answered = true;
   r.server_isn = c.headers.seq;
@@ -226,7 +247,7 @@ policy::Event Pipeline::Impl::take_syn_ack(const FrameRef& f, const Column& c, H
   r.server_clock = o.tsval;
   r.translation.clock = s.has(flow::kTimestamps) ? our_clock(h) - o.tsval : 0;
   s.set_tries(0);
-  arm(h, kGreetingMs);
+  arm(h, kWelcomeSteps[0]);
   return Event::syn_ack;
 }
 
@@ -272,7 +293,8 @@ policy::Event Pipeline::Impl::read_dialled_greeting(const FrameRef& f, const Col
       if (scan.end != all.size()) return Event::greeting_unreadable;  // it speaks before the client has
       learn_greeting(flows_.id(h).server, all, segment);
       return Event::greeting_end;
-    case smtp::GreetingResult::refused: return Event::greeting_refusal;
+    case smtp::GreetingResult::refused:  // its line goes to the client: whole
+      return all.back() == '\n' ? Event::greeting_refusal : Event::greeting_part;
     case smtp::GreetingResult::unjudgeable: return Event::greeting_unreadable;
   }
   return Event::greeting_unreadable;
@@ -324,6 +346,13 @@ void Pipeline::Impl::join(Handle h) {
 std::optional<wire::Translation> Pipeline::Impl::translation_of(const flow::State32& s) {
   const DialogueRecord* d = dialogue_of(s);
   return d != nullptr && d->translated ? std::optional{d->translation} : std::nullopt;
+}
+
+// Would the two no longer understand each other without its entry? Not if both have closed.
+bool Pipeline::Impl::is_translated(const flow::State32& s) {
+  const DialogueRecord* d = dialogue_of(s);
+  if (d == nullptr || !d->translated) return false;
+  return s.state == State::talking || !s.has(flow::kServerFin) || !s.has(flow::kClientFin);
 }
 
 }  // namespace mire::lcore

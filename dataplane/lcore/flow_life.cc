@@ -61,8 +61,9 @@ flow::Handle Pipeline::Impl::create(const Column& c, SourceClass source_class, u
       return s.state == State::syn_seen || s.state == State::syn_ack_sent || s.state == State::met;
     });
     if (victim == flow::kNoFlow)
-      victim = flows_.victim(
-          c.probe, [](const flow::State32& s) { return s.state == State::closing || s.state == State::joined; });
+      victim = flows_.victim(c.probe, [this](const flow::State32& s) {
+        return (s.state == State::closing && !is_translated(s)) || s.state == State::joined;
+      });
     if (victim != flow::kNoFlow) {
       count(Reason::evicted);
       end_report(victim);
@@ -312,10 +313,13 @@ void Pipeline::Impl::distrust(Handle h) {
     case State::due:
     case State::greeted: enter(h, State::joined); return;
     // The server was told nothing of it, or not enough: to what went past us it has answered by a reset.
+    case State::dialling:
+      if (!dialled(s).queued) reset_server(h, s.client_first());
+      enter(h, State::none);
+      return;
     case State::met:
     case State::deferred:
-    case State::invited:
-    case State::dialling: enter(h, State::none); return;
+    case State::invited: enter(h, State::none); return;
     case State::none:
     case State::talking:
     case State::closing:
@@ -390,6 +394,23 @@ void Pipeline::Impl::end_report(Handle h) {
     case State::dialling:
     case State::replied: return;
   }
+}
+
+RoomsInUse Pipeline::Impl::rooms_in_use() const {
+  RoomsInUse n;
+  n.flows = flows_.size();
+  n.paths = paths_.size();
+  n.parked = banners_.size();
+  std::vector<uint32_t> learned;
+  for (const ServerFacts& s : known_servers_) {
+    n.dials += s.profile.dialling();
+    if (s.profile.greeting() != 0) learned.push_back(s.profile.greeting());
+  }
+  std::sort(learned.begin(), learned.end());
+  n.parked -= static_cast<uint32_t>(std::unique(learned.begin(), learned.end()) - learned.begin());
+  n.dialogues = static_cast<uint32_t>(dialogues_.size()) - 1;
+  for (uint32_t d = free_dialogue_; d != 0; d = dialogues_[d].next) --n.dialogues;
+  return n;
 }
 
 std::optional<SourceView> Pipeline::Impl::find_source(const wire::Address& client, Time now) const {

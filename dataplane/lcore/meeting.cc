@@ -1,5 +1,5 @@
-// The client's side of a flow that we meet ourselves: handshake, hold, greeting, first command. Everything here is sent
-// in the server's name and nothing reaches the server.
+// The client's side of a flow that we meet ourselves: hold, greeting, first command (the handshake: handshake.cc).
+// Everything here is sent in the server's name and nothing reaches the server.
 #include <algorithm>
 
 #include "dataplane/lcore/pipeline_impl.h"
@@ -13,36 +13,10 @@ using wire::SeqNo;
 
 namespace {
 
-constexpr uint16_t kLeastMss = 536;  // RFC 9293 3.7.1, where a SYN names none
-
 // When an invited client is looked after, in ms after the time before: the greeting is repeated after 1, 3 and 7 s
 // unless it was acknowledged; silence ends after 10 s in a crowd, else after 50 s.
 constexpr std::array<uint16_t, 5> kInvitedSteps = {1000, 2000, 4000, 3000, 40'000};
 constexpr uint16_t kCrowdStep = 3;
-
-// What a client's SYN offered rides on the low bits of our TSval, for the case that its record gives way: window scale
-// and SACK, as Linux does with its SYN cookies. The value itself stays behind our clock.
-constexpr uint32_t kClockBits = 31;
-uint32_t clock_with(uint32_t clock, const ParkedSynAck& o) noexcept {
-  const uint32_t scale = o.window_scale == ParkedSynAck::kNoScale ? 15u : o.window_scale;
-  return ((clock & ~kClockBits) - (kClockBits + 1)) | scale << 1 | ((o.bits & ParkedSynAck::kSack) != 0 ? 1u : 0u);
-}
-ParkedSynAck offered_by(uint32_t echo, uint16_t mss) noexcept {
-  const uint32_t scale = (echo & kClockBits) >> 1;
-  ParkedSynAck o;
-  o.mss = mss;
-  o.window_scale = scale == 15 ? ParkedSynAck::kNoScale : static_cast<uint8_t>(scale);
-  o.bits = (echo & 1) != 0 ? ParkedSynAck::kSack : 0;
-  return o;
-}
-
-ParkedSynAck offered_by(const wire::TcpOptions& o) noexcept {
-  ParkedSynAck p;
-  p.mss = o.has_mss ? o.mss : 0;
-  p.window_scale = o.has_window_scale ? o.window_scale : ParkedSynAck::kNoScale;
-  p.bits = o.sack_permitted ? ParkedSynAck::kSack : 0;
-  return p;
-}
 
 std::span<const uint8_t> bytes_of(std::string_view s) noexcept {
   return {reinterpret_cast<const uint8_t*>(s.data()), s.size()};
@@ -105,113 +79,6 @@ bool Pipeline::Impl::arm(Handle h, uint64_t after_ms) {
   return false;
 }
 
-// --- the handshake ---------------------------------------------------------------------------------------------------
-
-bool Pipeline::Impl::can_meet(const FrameRef& f, const Column& c, SourceClass source_class) const {
-  if (!options_.defers || c.id.server == 0 || stopping_) return false;
-  if (treatment(source_class).withhold != policy::Withhold::defer) return false;
-  if (!known_servers_[c.id.server].profile.ready()) return false;
-  return !wire::read_options(f.bytes(), c.headers).signature;  // RFC 2385, RFC 5925: only its two ends have the key
-}
-
-// Answers a first SYN. Under pressure nothing is kept: the number and the clock that we answer with remember enough.
-void Pipeline::Impl::meet(FrameRef& f, Column& c, SourceClass source_class) {
-  f.fate = Fate::drop;
-  if (now_ms() < pressed_until_ms_) {
-    answer_syn(f, c, nullptr);
-    return;
-  }
-  const uint32_t path = path_of(f, c.headers, false);
-  const Handle h = path == 0 ? flow::kNoFlow : create(c, source_class, path);
-  if (h == flow::kNoFlow) {
-    answer_syn(f, c, nullptr);
-    return;
-  }
-  enter(h, State::met);
-  answer_syn(f, c, &flows_[h]);
-  leash(h);
-}
-
-// The SYN-ACK that the server would send. `record`: where to keep what the client offered; without one it gets only
-// what the handshake's ACK will tell us again.
-void Pipeline::Impl::answer_syn(const FrameRef& f, const Column& c, flow::State32* record) {
-  const wire::Headers& h = c.headers;
-  const wire::TcpOptions o = wire::read_options(f.bytes(), h);
-  const defer::ServerProfile& profile = known_servers_[c.id.server].profile;
-  const defer::Offer& offer = profile.offer();
-  const bool clocks = o.has_timestamps && offer.timestamps;
-  ParkedSynAck offered = offered_by(o);
-  if (record == nullptr && !clocks) offered = {offered.mss, ParkedSynAck::kNoScale, 0};
-
-  const defer::Handshake shake{h.source, h.destination, h.vlan.value, h.source_port, h.seq};
-  const bool needs_record = !clocks && (offered.window_scale != ParkedSynAck::kNoScale || offered.bits != 0);
-  const SeqNo number = cookies_.bake(
-      shake, needs_record ? std::nullopt : std::optional{offered.mss == 0 ? kLeastMss : offered.mss}, now_);
-  const uint32_t clock = static_cast<uint32_t>(now_ms()) + cookies_.clock_offset(shake);
-  if (record != nullptr) {
-    record->client_isn = h.seq;
-    record->server_isn = number;
-    record->window() = h.window;
-    record->set(flow::kTimestamps, clocks);
-    record->set_client_clock(o.tsval);
-    ParkedSynAck kept = offered;
-    kept.bits = static_cast<uint8_t>(kept.bits | profile.generation() << 4);
-    record->set_offered(kept);
-  }
-
-  wire::TcpOptions ours;
-  ours.has_mss = o.has_mss && offer.mss != 0;
-  ours.mss = offer.mss;
-  ours.sack_permitted = (offered.bits & ParkedSynAck::kSack) != 0 && offer.sack;
-  ours.has_timestamps = clocks;
-  ours.tsval = clock_with(clock, offered);
-  ours.tsecr = o.tsval;
-  ours.has_window_scale = offered.window_scale != ParkedSynAck::kNoScale && offer.has_window_scale;
-  ours.window_scale = offer.window_scale;
-  std::array<uint8_t, wire::kSynOptions> options;
-  wire::Segment seg;
-  seg.link = wire::LinkHeader::of(f.bytes(), h).reversed();
-  seg.source = h.destination;
-  seg.destination = h.source;
-  seg.source_port = h.destination_port;
-  seg.destination_port = h.source_port;
-  seg.flags = wire::kSyn | wire::kAck;
-  seg.seq = number;
-  seg.ack = h.seq + 1;
-  seg.window = offer.window;
-  seg.options = std::span{options}.first(wire::write_syn_options(ours, options));
-  send_unproven(seg, f.length);
-}
-
-// An ACK without an entry: if its number is one that we baked, its sender is real, and the flow begins here.
-flow::Handle Pipeline::Impl::meet_by_cookie(const FrameRef& f, Column& c) {
-  const wire::Headers& h = c.headers;
-  if ((h.flags & (wire::kSyn | wire::kRst | wire::kAck)) != wire::kAck || c.id.server == 0) return flow::kNoFlow;
-  const SourceClass source_class = class_of(h.source);
-  if (!can_meet(f, c, source_class) || treatment(source_class).observe) return flow::kNoFlow;
-  const defer::Handshake shake{h.source, h.destination, h.vlan.value, h.source_port, h.seq - 1};
-  const auto opened = cookies_.open(shake, h.ack - 1, now_);
-  if (!opened || !wire::checksums_valid(f.bytes(), h)) return flow::kNoFlow;
-  const uint32_t path = path_of(f, h, false);
-  if (path == 0) return flow::kNoFlow;
-  const Handle handle = create(c, source_class, path);
-  if (handle == flow::kNoFlow) return handle;
-  enter(handle, State::met);
-  flow::State32& s = flows_[handle];
-  s.client_isn = shake.client_isn;
-  s.server_isn = h.ack - 1;
-  s.window() = h.window;
-  const wire::TcpOptions o = wire::read_options(f.bytes(), h);
-  s.set(flow::kTimestamps, o.has_timestamps);
-  s.set_client_clock(o.tsval);
-  ParkedSynAck offered{opened->mss, ParkedSynAck::kNoScale, 0};
-  if (o.has_timestamps) offered = offered_by(o.tsecr, opened->mss);
-  offered.bits = static_cast<uint8_t>(offered.bits | known_servers_[c.id.server].profile.generation() << 4);
-  s.set_offered(offered);
-  leash(handle);
-  return handle;
-}
-
 // --- segments of the client ------------------------------------------------------------------------------------------
 
 void Pipeline::Impl::on_met_client(FrameRef& f, Column& c, Handle h) {
@@ -257,7 +124,8 @@ void Pipeline::Impl::do_meeting_step(FrameRef& f, Column& c, Handle h, Event e, 
         flows_[h].set(flow::kSpoke);
         report(h, at, Verdict::count, st.reason, ran_ms(flows_[h]), payload(f, hdr));
       }
-      if (at == State::dialling && st.next == State::none) reset_server(h, flows_[h].client_first());
+      if (at == State::dialling && st.next == State::none && !dialled(flows_[h]).queued)
+        reset_server(h, flows_[h].client_first());
       enter(h, st.next);
       return;
     case Verdict::hold: {
@@ -382,7 +250,7 @@ void Pipeline::Impl::meeting_due(Handle h) {
     const bool crowd = counters_.flows[static_cast<size_t>(State::invited)] > options_.crowd;
     enough = tries + 1u >= kInvitedSteps.size() || (tries >= kCrowdStep && crowd);
   } else {
-    enough = dialled(s).queued || dialled(s).answered || tries + 1u >= kDialSteps.size();
+    enough = !wait_on(h);
   }
   const Step st = policy::step(s.state, enough ? Event::waited_enough : Event::deadline, treatment(s.source_class));
   if (st.verdict == Verdict::reply) {
@@ -394,14 +262,10 @@ void Pipeline::Impl::meeting_due(Handle h) {
     reply(h, nullptr, st.reason);
     return;
   }
+  if (!invited) return;
   s.set_tries(static_cast<uint16_t>(tries + 1));
-  if (invited) {
-    if (tries < kCrowdStep && !s.has(flow::kReadWhole)) send_greeting(h);
-    arm(h, kInvitedSteps[s.tries()]);
-  } else {
-    send_syn(h);
-    arm(h, kDialSteps[s.tries()]);
-  }
+  if (tries < kCrowdStep && !s.has(flow::kReadWhole)) send_greeting(h);
+  arm(h, kInvitedSteps[s.tries()]);
 }
 
 // --- replies of our own ----------------------------------------------------------------------------------------------

@@ -218,6 +218,7 @@ void Pipeline::expire(Time now) { impl_->expire(now); }
 std::optional<Time> Pipeline::next_deadline(Time) const { return impl_->next_deadline(); }
 void Pipeline::bypassed() { impl_->bypassed(); }
 void Pipeline::release_all(Time now) { impl_->release_all(now); }
+RoomsInUse Pipeline::rooms_in_use() const { return impl_->rooms_in_use(); }
 const Counters& Pipeline::counters() const noexcept { return impl_->counters(); }
 std::optional<SourceView> Pipeline::find_source(const wire::Address& a, Time now) const {
   return impl_->find_source(a, now);

@@ -37,6 +37,7 @@ struct PipelineOptions {
   uint16_t largest_frame = 0;              // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
   uint32_t replies_per_second = 10'000;    // bound on replies to unproven sources
   uint32_t meetings_per_second = 200'000;  // bound on SYNs answered in a server's name
+  uint32_t repeats_per_second = 100;       // bound on SYN-ACKs of ours that are repeated
   uint32_t crowd = 1000;                   // strangers greeted and silent beyond which they have 10 s instead of 50
   bool defers = true;                      // false: withhold defer means banner (a capture has no server to dial)
 };
@@ -83,6 +84,16 @@ struct SourceView {
   Duration penalty_left{};
 };
 
+// How much of the rooms is in use. When no flow is left nothing is, but what was learned of servers. Walks the rooms:
+// for tests.
+struct RoomsInUse {
+  uint32_t flows = 0;
+  uint32_t paths = 0;
+  uint32_t parked = 0;     // greetings, first words and replies of our own that flows hold
+  uint32_t dialogues = 0;  // with those of flows that left the queue of dials before their turn
+  uint32_t dials = 0;      // not yet greeted
+};
+
 class Pipeline {
  public:
   Pipeline(const PipelineOptions&, Transmitter&, EventSink&);
@@ -111,6 +122,7 @@ class Pipeline {
 
   [[nodiscard]] const Counters& counters() const noexcept;
   [[nodiscard]] std::optional<SourceView> find_source(const wire::Address& client, Time now) const;
+  [[nodiscard]] RoomsInUse rooms_in_use() const;
 
  private:
   class Impl;

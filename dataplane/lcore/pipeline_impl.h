@@ -116,6 +116,8 @@ class Lots {
 // No deadline of a flow that we meet is longer than this (forget_if_silent() tells late from early by it).
 inline constexpr uint32_t kLongestWaitMs = 40'000;
 
+inline constexpr uint16_t kLeastMss = 536;  // RFC 9293 3.7.1, where a SYN names none
+
 // When an unanswered dial is looked after, in ms after the time before: SYNs after 0, 1 and 3 s, given up after 10.
 inline constexpr std::array<uint16_t, 3> kDialSteps = {1000, 2000, 7000};
 
@@ -131,6 +133,7 @@ class Pipeline::Impl {
   void release_all(Time now);
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
   [[nodiscard]] std::optional<SourceView> find_source(const wire::Address&, Time now) const;
+  [[nodiscard]] RoomsInUse rooms_in_use() const;
 
  private:
   using Event = policy::Event;
@@ -189,13 +192,16 @@ class Pipeline::Impl {
 
   void learn_greeting(uint16_t server, std::span<const uint8_t> greeting, uint16_t segment);
 
-  // meeting.cc
+  // handshake.cc
   [[nodiscard]] bool can_meet(const FrameRef&, const Column&, SourceClass) const;
   void meet(FrameRef&, Column&, SourceClass);
   [[nodiscard]] Handle meet_by_cookie(const FrameRef&, Column&);
   void on_met_client(FrameRef&, Column&, Handle);
   void do_meeting_step(FrameRef&, Column&, Handle, Event, const Step&);
+  [[nodiscard]] bool meet_anew(FrameRef&, Column&, Handle);
   void answer_syn(const FrameRef&, const Column&, flow::State32*);
+  void repeat_syn_ack(Handle);
+  void ask_again(Handle, uint16_t after_ms);
   void answer_client(const FrameRef&, const Column&, Handle, Event);
   void acknowledge_client(Handle, wire::SeqNo ack);
   void invite(Handle);
@@ -224,9 +230,11 @@ class Pipeline::Impl {
   void acknowledge_server(Handle);
   [[nodiscard]] Event take_syn_ack(const FrameRef&, const Column&, Handle);
   [[nodiscard]] Event read_dialled_greeting(const FrameRef&, const Column&, Handle);
+  [[nodiscard]] bool wait_on(Handle);
   void join(Handle);
   [[nodiscard]] DialogueRecord& dialled(const flow::State32& s) { return dialogues_[s.sent()]; }
   [[nodiscard]] std::optional<wire::Translation> translation_of(const flow::State32&);
+  [[nodiscard]] bool is_translated(const flow::State32&);
 
   // flow_life.cc
   [[nodiscard]] uint32_t take_dialogue();
@@ -332,6 +340,8 @@ class Pipeline::Impl {
   uint64_t reply_second_ = 0;  // bound on replies to unproven sources
   uint32_t reply_tokens_ = 0;
   uint32_t meeting_tokens_ = 0;
+  uint64_t repeat_second_ = 0;
+  uint32_t repeat_tokens_ = 0;
 };
 
 }  // namespace mire::lcore

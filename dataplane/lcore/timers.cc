@@ -52,6 +52,7 @@ void Pipeline::Impl::due(Handle h, uint64_t deadline_ms) {
   // Cancelled timers are not taken out: the flow may be another one by now, or its hold another one.
   if (!flows_.used(h)) return;
   const flow::State32& s = flows_[h];
+  if (s.state == State::met && s.repeat_ms() == static_cast<uint16_t>(deadline_ms)) repeat_syn_ack(h);
   if (!flow::has_deadline(s.state) || s.due_ms() != static_cast<uint16_t>(deadline_ms)) return;
   if (!flow::hold_runs(s.state)) {
     meeting_due(h);
@@ -151,7 +152,7 @@ void Pipeline::Impl::forget_if_silent(Handle h) {
     return;
   }
   const auto silent = static_cast<uint16_t>(static_cast<uint16_t>(now_second()) - s.seen_second());
-  if (silent < patience(s.state)) return;
+  if (silent < patience(is_translated(s) ? State::talking : s.state)) return;
   count(Reason::idle);
   end_report(h);
   erase(h);
