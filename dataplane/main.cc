@@ -12,7 +12,9 @@
 #include <memory>
 #include <optional>
 
+#include "dataplane/defer/survivors.h"
 #include "dataplane/lcore/control.h"
+#include "dataplane/lcore/survivor_keeper.h"
 #include "dataplane/lcore/telemetry.h"
 #include "dataplane/lcore/worker.h"
 #include "dataplane/options.h"
@@ -50,7 +52,9 @@ struct Dataplane {
   lcore::TelemetrySubject telemetry;
   unsigned lcores = 1;
   uint64_t seed = 0;
-  std::array<uint8_t, 16> cookie_key{};
+  defer::CookieKey cookie_key{};
+  std::vector<defer::Survivor> survivors;                       // of the dataplane before us
+  std::vector<std::unique_ptr<lcore::SurvivorKeeper>> keepers;  // outlive the workers
 
   [[nodiscard]] ebpf::WireState* wire() { return kernel ? &kernel->state : nullptr; }
   [[nodiscard]] std::vector<lcore::Worker*> all() const {
@@ -125,12 +129,42 @@ void make_workers(const Options& o, Dataplane& d) {
     w.pipeline.sizes = sizes_for(o.flows, d.lcores);
     w.pipeline.seed = d.seed + i;
     w.pipeline.cookie_key = d.cookie_key;
+    if (!d.keepers.empty()) w.pipeline.keeper = d.keepers[i].get();
     w.pipeline.lcore = static_cast<uint8_t>(i);
     w.pipeline.largest_frame = static_cast<uint16_t>(clamp ? largest : 0);
     w.fragments.lcore = i;
     w.fragments.seed = d.seed;
     w.fragments.data_room = std::max(d.wan->data_room(), d.lan->data_room());
     d.workers.push_back(std::make_unique<lcore::Worker>(w));
+  }
+  const Time now = MonotonicClock::now();
+  for (const auto& flow : d.survivors)
+    d.workers[lcore::owner_of(flow.name.client, d.lcores, d.seed)]->restore(flow, now);
+}
+
+std::string survivor_path(const Options& o, unsigned lcore) { return fmt::format("{}.flows.{}", o.socket, lcore); }
+
+// What a dataplane before us left, and where we shall leave it for the next one.
+void keep_survivors(const Options& o, Dataplane& d) {
+  const Time now = MonotonicClock::now();
+  for (unsigned i = 0; i < mailbox::kMaxLcores; ++i) {
+    auto found = defer::SurvivorFile::read(survivor_path(o, i), now);
+    if (found.key) d.cookie_key = *found.key;
+    d.survivors.insert(d.survivors.end(), found.flows.begin(), found.flows.end());
+    if (i >= d.lcores) unlink(survivor_path(o, i).c_str());
+  }
+  if (!d.survivors.empty()) say(fmt::format("{} flows of the dataplane before go on", d.survivors.size()));
+  uint32_t key = 0;
+  std::memcpy(&key, &d.seed, sizeof key);
+  if (d.wire() != nullptr) d.wire()->forget_kept(key);
+  for (unsigned i = 0; i < d.lcores; ++i) {
+    auto file = defer::SurvivorFile::create(survivor_path(o, i), std::max(1024u, o.flows / d.lcores / 8), d.cookie_key);
+    if (!file) {
+      say(file.error());
+      d.keepers.clear();
+      return;
+    }
+    d.keepers.push_back(std::make_unique<lcore::SurvivorKeeper>(std::move(file).value(), d.wire()));
   }
 }
 
@@ -171,6 +205,7 @@ Status run(const Options& o) {
   Status status = start_ports(o, d, spare_buffers, note);
   if (status) {
     say(note);
+    keep_survivors(o, d);
     make_workers(o, d);
     status = lcore::Worker::connect(d.all());
   }

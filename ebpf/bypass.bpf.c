@@ -48,6 +48,11 @@ int mire_bypass(struct __sk_buff* skb) {
       mire_count(MIRE_COUNT_REFUSED_TC, side);
       return TC_ACT_SHOT;
     }
+    __u32 queue = skb->queue_mapping ? skb->queue_mapping - 1 : 0;
+    if (mire_is_kept(state, queue, (void*)(long)skb->data, (void*)(long)skb->data_end, side)) {
+      mire_count(MIRE_COUNT_KEPT, side);
+      return TC_ACT_SHOT;
+    }
     mire_bump_epoch(state);
     mire_count(MIRE_COUNT_BYPASS_TC_SMTP, side);
   }

@@ -102,8 +102,8 @@ using Skeleton = std::unique_ptr<bypass_bpf, CloseSkeleton>;
 Result<Skeleton> load_on(const WireState& state) {
   Skeleton skeleton{bypass_bpf__open()};
   if (!skeleton) return failure("cannot read the bypass program", errno);
-  for (const auto& [map, fd] : {std::pair{skeleton->maps.mire_state_v1, state.state_fd()},
-                                std::pair{skeleton->maps.mire_counts_v1, state.counts_fd()}}) {
+  for (const auto& [map, fd] : {std::pair{skeleton->maps.mire_state_v2, state.state_fd()},
+                                std::pair{skeleton->maps.mire_counts_v2, state.counts_fd()}}) {
     bpf_map__set_pin_path(map, nullptr);
     if (const int error = bpf_map__reuse_fd(map, fd); error != 0)
       return failure("cannot give the bypass program its maps", error);

@@ -19,7 +19,7 @@ struct {
   __type(key, __u32);
   __type(value, struct mire_state);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
-} mire_state_v1 SEC(".maps");
+} mire_state_v2 SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -27,19 +27,19 @@ struct {
   __type(key, __u32);
   __type(value, __u64);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
-} mire_counts_v1 SEC(".maps");
+} mire_counts_v2 SEC(".maps");
 
 /* The state, if it is one that we understand and that names two ports. */
 static __always_inline struct mire_state* mire_configured(void) {
   __u32 only = 0;
-  struct mire_state* state = bpf_map_lookup_elem(&mire_state_v1, &only);
+  struct mire_state* state = bpf_map_lookup_elem(&mire_state_v2, &only);
   if (!state || state->layout != MIRE_LAYOUT || !state->wan_ifindex || !state->lan_ifindex) return 0;
   return state;
 }
 
 static __always_inline void mire_count(enum mire_count reason, __u32 side) {
   __u32 index = reason * 2 + side;
-  __u64* count = bpf_map_lookup_elem(&mire_counts_v1, &index);
+  __u64* count = bpf_map_lookup_elem(&mire_counts_v2, &index);
   if (count) *count += 1; /* per CPU, and neither program is interrupted by itself on the same port's CPU */
 }
 

@@ -12,6 +12,9 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/tcp.h>
+
+#include "kern_user.h"
 
 #define MIRE_SMTP_PORT 25
 #define MIRE_TAGS_READ 2       /* deeper VLAN stacks are opaque */
@@ -138,6 +141,63 @@ static __always_inline struct mire_frame mire_read(void* at, void* end, __u32 ta
   else
     frame.kind = MIRE_OTHER;
   return frame;
+}
+
+/* Of plain TCP/25 the flow. `side` 0: it came in by wan. 0: not plain, or neither way of a judged connection. */
+static __always_inline int mire_read_flow(void* at, void* end, __u32 side, struct mire_flow* flow) {
+  struct ethhdr* ethernet = at;
+  if ((void*)(ethernet + 1) > end) return 0;
+  __be16 type = ethernet->h_proto;
+  at = ethernet + 1;
+#pragma unroll
+  for (int i = 0; i < MIRE_TAGS_READ; i++) {
+    if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD) && type != bpf_htons(MIRE_ETH_P_QINQ_OLD))
+      break;
+    struct mire_vlan* vlan = at;
+    if ((void*)(vlan + 1) > end) return 0;
+    type = vlan->inner_type;
+    at = vlan + 1;
+  }
+  __u32* client = side ? flow->server : flow->client; /* the source, seen from here */
+  __u32* server = side ? flow->client : flow->server;
+  if (type == bpf_htons(ETH_P_IP)) {
+    struct iphdr* ip = at;
+    if ((void*)(ip + 1) > end || ip->protocol != IPPROTO_TCP || ip->ihl != 5) return 0;
+    client[0] = client[1] = server[0] = server[1] = 0;
+    client[2] = server[2] = bpf_htonl(0xffff);
+    client[3] = ip->saddr;
+    server[3] = ip->daddr;
+    at = ip + 1;
+  } else if (type == bpf_htons(ETH_P_IPV6)) {
+    struct ipv6hdr* ip = at;
+    if ((void*)(ip + 1) > end || ip->nexthdr != IPPROTO_TCP) return 0;
+    __builtin_memcpy(client, &ip->saddr, 16);
+    __builtin_memcpy(server, &ip->daddr, 16);
+    at = ip + 1;
+  } else {
+    return 0;
+  }
+  struct tcphdr* tcp = at;
+  if ((void*)(tcp + 1) > end) return 0;
+  if ((side ? tcp->source : tcp->dest) != bpf_htons(MIRE_SMTP_PORT)) return 0;
+  flow->client_port = side ? tcp->dest : tcp->source;
+  flow->is_syn = tcp->syn;
+  return 1;
+}
+
+/* Does it wait for the dataplane's successor? */
+static __always_inline int mire_is_kept(struct mire_state* state, __u32 queue, void* at, void* end, __u32 side) {
+  __u64 index = queue;
+  barrier_var(index);
+  if (index >= MIRE_MAX_QUEUES) return 0;
+  __u64 beat = *(volatile __u64*)&state->heartbeat_ns[index];
+  if ((__s64)(bpf_ktime_get_ns() - beat) > (__s64)MIRE_SUCCESSOR_NS) return 0;
+  struct mire_flow flow;
+  if (!mire_read_flow(at, end, side, &flow) || flow.is_syn) return 0;
+  __u64 place = mire_kept_index(state->kept_key, &flow);
+  barrier_var(place);
+  if (place >= MIRE_KEPT) return 0;
+  return *(volatile __u8*)&state->kept[place] != 0;
 }
 
 #endif

@@ -63,6 +63,10 @@ int mire_steer(struct xdp_md* ctx) {
     mire_count(MIRE_COUNT_REFUSED, side);
     return XDP_DROP;
   }
+  if (mire_is_kept(state, queue, (void*)(long)ctx->data, (void*)(long)ctx->data_end, side)) {
+    mire_count(MIRE_COUNT_KEPT, side);
+    return XDP_DROP;
+  }
   mire_bump_epoch(state);
   return forward(ctx, state, side, frame, length, MIRE_COUNT_BYPASSED);
 }

@@ -1,5 +1,6 @@
 #include "ebpf/wire_state.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -19,8 +21,7 @@
 namespace mire::ebpf {
 namespace {
 
-constexpr size_t kMapped = 4096;
-static_assert(sizeof(mire_state) <= kMapped);
+constexpr size_t kMapped = (sizeof(mire_state) + 4095) / 4096 * 4096;
 
 template <typename T>
 T load(const T& field, std::memory_order order = std::memory_order_relaxed) noexcept {
@@ -50,6 +51,7 @@ const char* count_name(mire_count reason) noexcept {
     case MIRE_COUNT_BYPASS_TC: return "carried_by_tc";
     case MIRE_COUNT_BYPASS_TC_SMTP: return "carried_by_tc_smtp";
     case MIRE_COUNT_REFUSED_TC: return "refused_by_tc";
+    case MIRE_COUNT_KEPT: return "kept_for_successor";
     case MIRE_COUNT_REASONS: break;
   }
   return "unknown";
@@ -113,6 +115,34 @@ void WireState::set_fail_mode(FailMode mode) noexcept { store(mapped_->fail_clos
 void WireState::beat(unsigned queue, Time now) noexcept {
   MIRE_ASSERT(queue < MIRE_MAX_QUEUES);
   store(mapped_->heartbeat_ns[queue], static_cast<__u64>(now.time_since_epoch().count()));
+}
+
+void WireState::forget_kept(uint32_t key) noexcept {
+  store(mapped_->kept_key, key);
+  for (auto& place : mapped_->kept) store(place, __u8{0});
+}
+
+uint32_t WireState::kept_place(const wire::Address& client, const wire::Address& server, uint16_t port) const noexcept {
+  mire_flow flow{};
+  std::memcpy(flow.client, client.bytes.data(), 16);
+  std::memcpy(flow.server, server.bytes.data(), 16);
+  flow.client_port = htons(port);
+  return mire_kept_index(load(mapped_->kept_key), &flow);
+}
+
+// A place that is full stays so until the next start: such a flow is repeated a little longer, which harms nobody.
+void WireState::keep(const wire::Address& client, const wire::Address& server, uint16_t port) noexcept {
+  std::atomic_ref<__u8> place{mapped_->kept[kept_place(client, server, port)]};
+  __u8 n = place.load(std::memory_order_relaxed);
+  while (n != 255 && !place.compare_exchange_weak(n, static_cast<__u8>(n + 1), std::memory_order_relaxed)) {
+  }
+}
+
+void WireState::let_go(const wire::Address& client, const wire::Address& server, uint16_t port) noexcept {
+  std::atomic_ref<__u8> place{mapped_->kept[kept_place(client, server, port)]};
+  __u8 n = place.load(std::memory_order_relaxed);
+  while (n != 0 && n != 255 && !place.compare_exchange_weak(n, static_cast<__u8>(n - 1), std::memory_order_relaxed)) {
+  }
 }
 
 void WireState::set_ready(bool somebody_judges) noexcept {

@@ -13,6 +13,7 @@
 
 #include "dataplane/base/result.h"
 #include "dataplane/base/time.h"
+#include "dataplane/wire/address.h"
 #include "ebpf/fd.h"
 #include "ebpf/kern_user.h"
 
@@ -54,6 +55,12 @@ class WireState {
   void beat(unsigned queue, Time now) noexcept;  // at least every half second, else the queue counts as dead
   void set_ready(bool somebody_judges) noexcept;
 
+  // Flows that only this dataplane, or one that it hands them to, can carry on: while nobody judges, the programs drop
+  // their segments instead of passing them (for MIRE_SUCCESSOR_NS). Any lcore; each keep() is matched by a let_go().
+  void forget_kept(uint32_t key) noexcept;
+  void keep(const wire::Address& client, const wire::Address& server, uint16_t client_port) noexcept;
+  void let_go(const wire::Address& client, const wire::Address& server, uint16_t client_port) noexcept;
+
   // Grows when TCP/25 has passed unjudged: every flow not yet talking becomes joined.
   [[nodiscard]] uint64_t bypass_epoch() const noexcept;
 
@@ -74,6 +81,7 @@ class WireState {
 
  private:
   WireState(Fd state, Fd counts, mire_state* mapped) noexcept;
+  [[nodiscard]] uint32_t kept_place(const wire::Address&, const wire::Address&, uint16_t port) const noexcept;
 
   Fd state_fd_;
   Fd counts_fd_;

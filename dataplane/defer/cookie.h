@@ -25,10 +25,12 @@ struct Handshake {
   wire::SeqNo client_isn;
 };
 
+// Secret; every bit counts.
+using CookieKey = std::array<uint8_t, 16>;
+
 class CookieJar {
  public:
-  // Of the key, every bit counts.
-  explicit CookieJar(std::array<uint8_t, 16> key) noexcept : key_(key) {}
+  explicit CookieJar(const CookieKey& key) noexcept : key_(key) {}
 
   // A number for this handshake. `mss`: of the client, rounded down to one of eight values; std::nullopt: what the
   // SYN-ACK promises is kept in a record, and without the record the number proves nothing.
@@ -47,7 +49,7 @@ class CookieJar {
 
  private:
   [[nodiscard]] uint32_t hash(const Handshake&, uint32_t slot, uint32_t mss_index) const noexcept;
-  std::array<uint8_t, 16> key_;
+  CookieKey key_;
 };
 
 }  // namespace mire::defer

@@ -35,6 +35,14 @@ bool ServerProfile::keeps_promise(const wire::TcpOptions& answer, const Offer& p
          answer.has_timestamps == promised.timestamps;
 }
 
+void ServerProfile::restore(const Offer& offer, uint8_t generation, uint32_t greeting, uint32_t length) noexcept {
+  offer_ = offer;
+  generation_ = generation & 15;
+  greeting_ = greeting;
+  length_ = length;
+  offered_ = seen_twice_ = true;
+}
+
 void ServerProfile::forget() noexcept {
   offered_ = seen_twice_ = false;
   offer_ = {};

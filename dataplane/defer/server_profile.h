@@ -45,6 +45,9 @@ class ServerProfile {
   // Does a SYN-ACK keep what we promised in the server's name to a client that offered `client`?
   [[nodiscard]] bool keeps_promise(const wire::TcpOptions& answer, const Offer& promised) const noexcept;
 
+  // What a dataplane before us knew. Only for a profile that knows nothing; `greeting` as in saw_greeting().
+  void restore(const Offer&, uint8_t generation, uint32_t greeting, uint32_t length) noexcept;
+
   // Which offer this is: a number of 4 bits that changes with what a client was promised.
   [[nodiscard]] uint8_t generation() const noexcept { return generation_; }
 

@@ -211,7 +211,8 @@ void Pipeline::Impl::prove(Handle h) {
   const wire::Address client = flows_.id(h).client;
   s.set(flow::kProven);
   if (!sources_.opened(client, now_)) count(Reason::source_table_full);
-  if (const auto* kept = settings_->penalty_of(client, now_)) sources_.resume(client, *kept);
+  if (const auto* kept = settings_ == nullptr ? nullptr : settings_->penalty_of(client, now_))
+    sources_.resume(client, *kept);
   ++counters_.opened[static_cast<size_t>(s.source_class)][client.is_v4() ? 0 : 1];
   if (!policy::would_block(treatment(s.source_class))) return;
   s.set(flow::kWouldReset);
@@ -362,7 +363,7 @@ void Pipeline::Impl::early_talk(const FrameRef& f, const Column& c, Handle h, co
   const uint32_t held_ms = ran_ms(s);
   if (st.verdict == Verdict::reset || st.verdict == Verdict::reply) {
     Duration penalty{};
-    if (policy::demotes(s.source_class, other_protocol))
+    if (settings_ != nullptr && policy::demotes(s.source_class, other_protocol))
       penalty = sources_.offend(flows_.id(h).client, settings_->penalty, now_);
     report(h, at, st.verdict, st.reason, held_ms, said, penalty);
     s.set(flow::kReported);

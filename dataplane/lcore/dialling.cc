@@ -65,6 +65,11 @@ bool Pipeline::Impl::keep_words(const FrameRef& f, const Column& c, Handle h) {
 
 // --- turns -----------------------------------------------------------------------------------------------------------
 
+const policy::Pace& Pipeline::Impl::pace() const noexcept {
+  static constexpr policy::Pace kUntilConfigured{};
+  return settings_ != nullptr ? settings_->strangers : kUntilConfigured;
+}
+
 void Pipeline::Impl::begin_dial(Handle h) {
   const uint16_t server = flows_.id(h).server;
   ServerFacts& facts = known_servers_[server];
@@ -88,7 +93,7 @@ void Pipeline::Impl::dial_next(uint16_t server) {
     const uint32_t d = facts.dials.first;
     DialogueRecord& r = dialogues_[d];
     const bool left = r.flow == flow::kNoFlow;
-    if (!left && !facts.profile.may_dial(settings_->strangers, now_)) return;
+    if (!left && !facts.profile.may_dial(pace(), now_)) return;
     facts.dials.first = r.next;
     if (facts.dials.first == 0) facts.dials.last = 0;
     r.queued = false;
@@ -323,12 +328,13 @@ void Pipeline::Impl::join(Handle h) {
   r.dialogue.client(words, 0, findings);
   end_dial(h);
   const uint16_t server = flows_.id(h).server;
+  flows_[h].set_dialogue(d);
   enter(h, State::talking);
   flow::State32& s = flows_[h];
   s.set(flow::kSpoke);
-  s.set_dialogue(d);
   s.set_server_next(r.server_origin);
   s.set_client_next(client_next);
+  keep(h);
   if (findings.unsynchronised != 0) {
     const Step st = policy::step(State::talking, Event::pipelined, treatment(s.source_class));
     count(st);

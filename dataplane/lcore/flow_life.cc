@@ -26,7 +26,7 @@ uint32_t Pipeline::Impl::endpoint_for(const wire::Address& server, wire::VlanSta
     count(Reason::server_table_full);
     return 0;
   }
-  known_servers_[id] = facts_of(server);
+  if (settings_ != nullptr) known_servers_[id] = facts_of(server);
   return id;
 }
 
@@ -87,6 +87,7 @@ flow::Handle Pipeline::Impl::create(const Column& c, SourceClass source_class, u
 
 void Pipeline::Impl::erase(Handle h) {
   flow::State32& s = flows_[h];
+  if (outlives(h)) forget_kept(h);
   drop_payload_refs(h);
   leave_sources(h);
   paths_.release(s.path);
@@ -198,6 +199,7 @@ void Pipeline::Impl::change(Handle h, State next) {
     erase(h);
     return;
   }
+  const bool kept = outlives(h);
   const bool unread = was == State::waiting || was == State::banner_held || was == State::syn_ack_sent;
   const bool followed = was == State::talking && next == State::closing;
   const bool keeps_banner =
@@ -252,6 +254,7 @@ void Pipeline::Impl::change(Handle h, State next) {
   --counters_.flows[static_cast<size_t>(was)];
   ++counters_.flows[static_cast<size_t>(next)];
   s.state = next;
+  if (kept && !outlives(h)) forget_kept(h);
   if (!flow::has_deadline(next)) s.set_seen_second(now_second());
 }
 

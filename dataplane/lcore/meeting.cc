@@ -133,6 +133,7 @@ void Pipeline::Impl::do_meeting_step(FrameRef& f, Column& c, Handle h, Event e, 
       policy::HoldRange range = st.hold;
       if (range.max_ms == 0) range = {1, 1};  // the treatment has changed since the SYN
       begin_hold(h, range);
+      keep(h);
       return;
     }
     case Verdict::answer: answer_client(f, c, h, e); return;
@@ -219,6 +220,7 @@ void Pipeline::Impl::invite(Handle h) {
   s.set(flow::kReadWhole, false);
   send_greeting(h);
   arm(h, kInvitedSteps[0]);
+  keep(h);
 }
 
 void Pipeline::Impl::send_greeting(Handle h) {

@@ -184,10 +184,11 @@ void Pipeline::Impl::act(FrameRef& f, Column& c) {
       break;
   }
   if (settings_ == nullptr) {
-    count(Reason::not_configured);
-    return;
-  }
-  if (c.id.server == 0) {
+    if (!goes_on(c)) {
+      count(Reason::not_configured);
+      return;
+    }
+  } else if (c.id.server == 0) {
     // Perhaps it became known since this burst was looked up.
     const wire::Address& server = c.role == Role::client ? c.headers.destination : c.headers.source;
     if (!settings_->protects(server)) {
@@ -207,6 +208,12 @@ void Pipeline::Impl::act(FrameRef& f, Column& c) {
   }
 }
 
+// Before there are settings: a flow that a dataplane before us had met is in numbers that only we can translate.
+bool Pipeline::Impl::goes_on(const Column& c) const {
+  const Handle h = flow_of(c);
+  return h != flow::kNoFlow && (c.headers.flags & wire::kSyn) == 0 && outlives(h);
+}
+
 // --- the public face -------------------------------------------------------------------------------------------------
 
 Pipeline::Pipeline(const PipelineOptions& o, Transmitter& t, EventSink& e) : impl_(std::make_unique<Impl>(o, t, e)) {}
@@ -216,6 +223,7 @@ const source::Settings* Pipeline::use(const source::Settings* s) { return impl_-
 void Pipeline::process(Burst& burst, Time now) { impl_->process(burst, now); }
 void Pipeline::expire(Time now) { impl_->expire(now); }
 std::optional<Time> Pipeline::next_deadline(Time) const { return impl_->next_deadline(); }
+void Pipeline::restore(const defer::Survivor& s, Time now) { impl_->restore(s, now); }
 void Pipeline::bypassed() { impl_->bypassed(); }
 void Pipeline::release_all(Time now) { impl_->release_all(now); }
 RoomsInUse Pipeline::rooms_in_use() const { return impl_->rooms_in_use(); }

@@ -12,6 +12,7 @@
 
 #include "dataplane/base/time.h"
 #include "dataplane/lcore/frame.h"
+#include "dataplane/lcore/keeper.h"
 #include "dataplane/mailbox/flow_event.h"
 #include "dataplane/policy/types.h"
 #include "dataplane/source/settings.h"
@@ -32,13 +33,14 @@ struct PipelineSizes {
 struct PipelineOptions {
   PipelineSizes sizes;
   uint64_t seed = 0;                       // hash keys and holds; the same seed gives the same holds
-  std::array<uint8_t, 16> cookie_key{};    // of the numbers that strangers are met with: secret, new with each start
+  defer::CookieKey cookie_key{};           // of the numbers that strangers are met with: secret, new with each start
   uint8_t lcore = 0;                       // written into events
   uint16_t largest_frame = 0;              // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
   uint32_t replies_per_second = 10'000;    // bound on replies to unproven sources
   uint32_t meetings_per_second = 200'000;  // bound on SYNs answered in a server's name
   uint32_t repeats_per_second = 100;       // bound on SYN-ACKs of ours that are repeated
   uint32_t crowd = 1000;                   // strangers greeted and silent beyond which they have 10 s instead of 50
+  Keeper* keeper = nullptr;                // of flows that outlive the process; nullptr: none does
   bool defers = true;                      // false: withhold defer means banner (a capture has no server to dial)
 };
 
@@ -113,6 +115,9 @@ class Pipeline {
 
   // When expire() next has work, if anything is armed: how long an idle lcore may sleep.
   [[nodiscard]] std::optional<Time> next_deadline(Time now) const;
+
+  // Carries on a flow that a dataplane before us had met. Before the first burst.
+  void restore(const defer::Survivor&, Time now);
 
   // Frames went past us: every flow that is not yet talking becomes joined, its hold cancelled.
   void bypassed();

@@ -129,6 +129,7 @@ class Pipeline::Impl {
   void process(Burst&, Time now);
   void expire(Time now);
   [[nodiscard]] std::optional<Time> next_deadline() const;
+  void restore(const defer::Survivor&, Time now);
   void bypassed();
   void release_all(Time now);
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
@@ -157,6 +158,8 @@ class Pipeline::Impl {
   [[nodiscard]] bool foresee(Column&, unsigned& holds, unsigned& begun);
   [[nodiscard]] Handle flow_of(const Column&) const;
   void act(FrameRef&, Column&);
+
+  [[nodiscard]] bool goes_on(const Column&) const;
 
   // client_side.cc
   void on_client(FrameRef&, Column&);
@@ -236,6 +239,12 @@ class Pipeline::Impl {
   [[nodiscard]] std::optional<wire::Translation> translation_of(const flow::State32&);
   [[nodiscard]] bool is_translated(const flow::State32&);
 
+  // outliving.cc
+  [[nodiscard]] bool outlives(Handle) const;
+  [[nodiscard]] defer::FlowName name_of(Handle) const;
+  void keep(Handle);
+  void forget_kept(Handle);
+
   // flow_life.cc
   [[nodiscard]] uint32_t take_dialogue();
   void give_dialogue(uint32_t);
@@ -249,6 +258,7 @@ class Pipeline::Impl {
   void drop_payload_refs(Handle);
   void begin_dialogue(flow::State32&);
   [[nodiscard]] DialogueRecord* dialogue_of(const flow::State32&);
+  [[nodiscard]] const policy::Pace& pace() const noexcept;
   void begin_hold(Handle, policy::HoldRange);
   [[nodiscard]] static uint32_t hold_of(policy::HoldRange, uint32_t lot) noexcept;
   [[nodiscard]] uint64_t deadline_after(uint32_t hold_ms) const noexcept;

@@ -139,6 +139,7 @@ void Pipeline::Impl::sweep() {
   const auto parts = static_cast<uint32_t>(kSweepMs / std::min<uint64_t>(passed, kSweepMs));
   flows_.sweep(parts, [this](Handle h) { forget_if_silent(h); });
   sources_.sweep(now_);
+  if (options_.keeper != nullptr) options_.keeper->beat(now_);
 }
 
 void Pipeline::Impl::forget_if_silent(Handle h) {

@@ -53,6 +53,9 @@ class Worker final : private FragmentJudge, private Transmitter {
   // Makes the rings between all lcores of a dataplane. Once, before any of them runs; all of them or none.
   static Status connect(const std::vector<Worker*>& all);
 
+  // Before the first turn.
+  void restore(const defer::Survivor& flow, Time now) { pipeline_.restore(flow, now); }
+
   // One turn: at most a burst from each port. How many frames came.
   size_t poll(Time now);
   // Until Command::stop.

@@ -128,6 +128,7 @@ inline constexpr size_t kVerdicts = 11;
   X(dialogue_lost, "gap in a dialogue: pipelining no longer judged")                                   \
   X(malformed, "frame with impossible lengths")                                                        \
   X(fragment, "IP fragment of TCP")                                                                    \
+  X(not_kept, "no room to keep a deferred flow for the dataplane's successor")                         \
   X(idle, "flow forgotten after long silence")                                                         \
   X(evicted, "flow gave way to a newer one")
 

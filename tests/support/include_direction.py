@@ -27,7 +27,7 @@ MAY = {
     "dataplane/port": {"base", "wire", "ebpf"},
     "dataplane/lcore": PURE | {"port", "ebpf"},
     "dataplane": PURE | {"port", "lcore", "ebpf"},  # main.cc
-    "ebpf": {"base"},
+    "ebpf": {"base", "wire"},
     "controlplane": RECORDS | {"mailbox", "controlplane"},
     "tools": PURE | {"lcore", "controlplane"},      # mire-replay shares the rooms, not a copy
     "tests": None,                                  # tests see everything

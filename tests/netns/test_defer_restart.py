@@ -1,0 +1,101 @@
+"""A dataplane that is killed and comes back goes on with the strangers whom it had met: their numbers are known to nobody else."""
+
+import hashlib
+import threading
+import time
+
+import pytest
+
+import gate as gates
+import peers
+from peers import Server, connect, read_reply
+from test_defer import teach
+
+CONFIG = gates.config(unknown="min 2s; max 2s;").replace("withhold banner", "withhold defer")
+
+
+@pytest.fixture
+def server(lab, gate, family):
+    with Server(lab, lab.server(family)) as made:
+        teach(lab, family, made.address)
+        yield made
+
+
+def restart(gate):
+    forwarding = gate.text().count("mire-dataplane: forwarding")
+    gate.kill("mire-dataplane")
+    gate.await_line("mire-dataplane: forwarding", count=forwarding + 1, timeout=30)
+
+
+def speak_to_the_end(connection, greeted):
+    if not greeted:
+        assert read_reply(connection) == peers.GREETING
+    for command, code in ((b"EHLO after.example", b"250"), (b"NOOP", b"250"), (b"QUIT", b"221")):
+        connection.sendall(command + b"\r\n")
+        assert read_reply(connection).startswith(code)
+    connection.close()
+
+
+def test_killed_while_a_stranger_is_held(lab, gate, server, family):
+    client = lab.client(family=family)
+    connection = connect(lab, client, server.address, timeout=60)
+    time.sleep(0.3)
+    restart(gate)
+    speak_to_the_end(connection, greeted=False)
+    assert server.session_of(client).received.startswith(b"EHLO after.example")
+
+
+def test_killed_while_a_greeted_stranger_has_not_spoken(lab, gate, server, family):
+    client = lab.client(family=family)
+    connection = connect(lab, client, server.address, timeout=60)
+    assert read_reply(connection) == peers.GREETING
+    restart(gate)
+    speak_to_the_end(connection, greeted=True)
+
+
+def test_killed_when_the_first_command_is_on_its_way(lab, gate, server, family):
+    """Nobody is there when it comes: it is dropped rather than passed to a server that knows nothing of it, and comes again."""
+    client = lab.client(family=family)
+    connection = connect(lab, client, server.address, timeout=60)
+    assert read_reply(connection) == peers.GREETING
+    forwarding = gate.text().count("mire-dataplane: forwarding")
+    gate.kill("mire-dataplane")
+    connection.sendall(b"EHLO after.example\r\n")
+    gate.await_line("mire-dataplane: forwarding", count=forwarding + 1, timeout=30)
+    assert read_reply(connection).startswith(b"250")
+    connection.close()
+
+
+def test_killed_in_the_middle_of_a_large_message(lab, gate, server, family):
+    client = lab.client(family=family)
+    connection = connect(lab, client, server.address, timeout=60)
+    assert read_reply(connection) == peers.GREETING
+    for command in (b"EHLO big.example", b"MAIL FROM:<a@big.example>", b"RCPT TO:<b@lab.example>", b"DATA"):
+        connection.sendall(command + b"\r\n")
+        assert read_reply(connection)[:1] in (b"2", b"3")
+    body = b"".join(b"%08d%s\r\n" % (number, b"y" * 70) for number in range(20_000))
+    half = len(body) // 160 * 80
+    connection.sendall(body[:half])
+    sender = threading.Thread(target=lambda: connection.sendall(body[half:] + b".\r\n"))
+    forwarding = gate.text().count("mire-dataplane: forwarding")
+    gate.kill("mire-dataplane")
+    sender.start()
+    gate.await_line("mire-dataplane: forwarding", count=forwarding + 1, timeout=30)
+    assert read_reply(connection).startswith(b"250")
+    sender.join()
+    connection.sendall(b"QUIT\r\n")
+    assert read_reply(connection).startswith(b"221")
+    connection.close()
+    assert server.ended(client).message == (len(body) + 3, hashlib.sha256(body + b".\r\n").hexdigest())
+
+
+def test_killed_during_a_handshake_with_us(lab, gate, server, family):
+    """The SYN-ACK's number outlives us: whoever acknowledges it later is known by it."""
+    for _ in range(5):
+        client = lab.client(family=family)
+        made = []
+        caller = threading.Thread(target=lambda c=client: made.append(connect(lab, c, server.address, timeout=60)))
+        caller.start()
+        restart(gate)
+        caller.join()
+        speak_to_the_end(made[0], greeted=False)
