@@ -7,20 +7,18 @@
 //   - nothing of a flow goes to the server after an early-talk verdict, until the server itself begins anew;
 //   - a flow joined mid-stream is never held or reset;
 //   - a trusted stream comes out byte for byte as it went in;
-//   - what we send is well-formed.
+//   - what we send is well-formed;
+//   - of a stranger whom we meet ourselves: see met_flow.h; every wait of ours ends;
+//   - when all flows are gone nothing is in use but what was learned of servers.
 #include <cstdlib>
 
+#include "tests/fuzz/met_flow.h"
 #include "tests/support/gateway.h"
 
 namespace {
 
 using namespace mire;
 using namespace mire::test;
-
-[[noreturn]] void broken(const char* what) {
-  std::fprintf(stderr, "property broken: %s\n", what);
-  std::abort();
-}
 
 class Script {
  public:
@@ -67,7 +65,11 @@ struct Player {
   bool trusted = false;
   bool midstream = false;  // never a SYN of either side
   Time condemned_until{};  // a tombstone's life
+  MetFlow met{};
+  SeqNo real_isn{500'000};  // the server's own, where we have told the client another
 };
+
+constexpr std::string_view kTaught = "220 mx ready\r\n";
 
 uint32_t near(Script& s) {
   static constexpr uint32_t kPlaces[] = {0, 1, 13, 14, 15, 27, 28, 8, 65535, 70000, 0xffffffff, 29};
@@ -89,13 +91,28 @@ class Run {
       for (auto& t : st.treatments) t.pipelining = policy::OnPipelining::reset;
     }
     if ((mode & 16) != 0) st.early_hello_until[address("198.19.0.25")] = gw_.now + std::chrono::hours{1};
+    if ((mode & 32) != 0) {
+      for (const auto c : {policy::SourceClass::unknown, policy::SourceClass::suspect}) {
+        auto& t = st.treatments[static_cast<size_t>(c)];
+        t.withhold = policy::Withhold::defer;
+        t.greeting = {500, 1500};
+        if ((mode & 64) != 0) t.early_talk = policy::OnEarlyTalk::reject;
+      }
+      st.strangers = {(mode & 128) != 0 ? 1u : 32u, (mode & 64) != 0 ? 1u : 0u};
+    }
     gw_.commit();
+    if ((mode & 32) != 0) {
+      teach("198.18.1.7", "198.19.0.25");
+      st.classes.set(*wire::parse_prefix("2001:db8:7::/48"), policy::SourceClass::trusted);
+      gw_.commit();
+      teach("2001:db8:7::7", "2001:db8:1::25");
+    }
     for (const char* client : {"198.18.0.1", "198.18.1.1", "198.18.2.1", "198.18.3.1", "198.18.0.2", "2001:db8::1"}) {
       Talk t{gw_};
       t.client = address(client);
       if (!t.client.is_v4()) t.server = address("2001:db8:1::25");
       t.timestamps = (mode & 8) != 0;
-      players_.push_back({t, t.client == address("198.18.1.1"), t.client == address("198.18.0.2")});
+      players_.push_back({t, t.client == address("198.18.1.1"), t.client == address("198.18.0.2"), {}, {}});
     }
   }
 
@@ -106,11 +123,48 @@ class Run {
     check();
     for (const auto s : {policy::State::syn_ack_held, policy::State::waiting, policy::State::banner_held})
       if (gw_.flows(s) != 0) broken("a hold did not end");
+    gw_.out_of_buffers = false;
+    let_pass(seconds{200}, seconds{1});
+    for (const auto s : {policy::State::deferred, policy::State::invited, policy::State::dialling})
+      if (gw_.flows(s) != 0) broken("a wait did not end");
+    let_pass(seconds{1100}, seconds{10});
+    const lcore::RoomsInUse left = gw_.pipeline().rooms_in_use();
+    if (left.flows + left.paths + left.parked + left.dialogues + left.dials != 0)
+      broken("something is in use when no flow is left");
+    for (const Player& p : players_) {
+      const auto source = gw_.pipeline().find_source(p.talk.client, gw_.now);
+      if (source && source->live_flows != 0) broken("a source has live flows when there are none");
+    }
   }
 
  private:
+  void let_pass(Duration d, Duration by) {
+    for (const Time end = gw_.now + d; gw_.now < end;) {
+      gw_.now += by;
+      gw_.pipeline().expire(gw_.now);
+      check();
+      gw_.forget();
+    }
+  }
+
+  // Two dialogues of a trusted client.
+  void teach(const char* client, const char* server) {
+    for (uint16_t n = 0; n < 2; ++n) {
+      Talk t{gw_};
+      t.client = address(client);
+      t.server = address(server);
+      t.port = static_cast<uint16_t>(100 + n);
+      t.timestamps = true;
+      t.open();
+      t.reply(0, 0, kTaught);
+      t.from_client(wire::kRst, 0, 0);
+    }
+    gw_.forget();
+  }
+
   static lcore::PipelineOptions options() {
     lcore::PipelineOptions o = Gateway::small();
+    o.cookie_key = {1, 2, 3};
     o.sizes = {12, 6, 6, 2, 4, 8, 1024};  // rooms that fill
     return o;
   }
@@ -122,8 +176,12 @@ class Run {
       case 0:
         gw_.now += milliseconds{script_.next() * 24};
         gw_.pipeline().expire(gw_.now);
+        watch();
         break;
-      case 1: gw_.pipeline().bypassed(); break;
+      case 1:
+        gw_.pipeline().bypassed();
+        for (Player& each : players_) each.met.lose_sight();
+        break;
       case 2: open(p); break;
       case 3:
         if (!p.midstream) put(p, Side::wan, wire::kSyn, 0xffffffff, 0, script_.next() % 3 == 0 ? "EHLO tfo\r\n" : "");
@@ -160,7 +218,10 @@ class Run {
         put(p, Side::lan, static_cast<uint8_t>(script_.next() & ~wire::kSyn), near(script_), near(script_), "y");
         break;
       case 14: corrupt(p); break;
-      case 15: gw_.out_of_buffers = script_.next() % 2 == 0; break;
+      case 15:
+        gw_.out_of_buffers = script_.next() % 2 == 0;
+        for (Player& each : players_) each.met.lose_sight();
+        break;
     }
     check();
     gw_.forget();
@@ -169,13 +230,30 @@ class Run {
   void open(Player& p) {
     if (p.midstream) return;
     put(p, Side::wan, wire::kSyn, 0xffffffff, 0, "");
-    put(p, Side::lan, wire::kSyn | wire::kAck, 0xffffffff, 0, "");
+    if (!p.met.met()) put(p, Side::lan, wire::kSyn | wire::kAck, 0xffffffff, 0, "");
     put(p, Side::wan, wire::kAck, 0, 0, "");
+    if (!p.met.met()) return;
+    // Met by us: so far as the script says.
+    const unsigned far = script_.next() % 5;
+    if (far < 1) return;
+    for (unsigned n = 0; n < 4; ++n) {
+      gw_.now += milliseconds{500};
+      gw_.pipeline().expire(gw_.now);
+      watch();
+    }
+    put(p, Side::wan, wire::kAck, 0, kTaught.size(), "");
+    if (far < 2) return;
+    put(p, Side::wan, wire::kAck | wire::kPsh, 0, kTaught.size(), "EHLO a\r\n");
+    if (far < 3) return;
+    put(p, Side::lan, wire::kSyn | wire::kAck, 0xffffffff, 0, "");
+    if (far < 4) return;
+    put(p, Side::lan, wire::kAck | wire::kPsh, 0, 0, script_.next() % 2 == 0 ? kTaught : "220 changed, and longer\r\n");
   }
 
   void put(Player& p, Side from, uint8_t flags, uint32_t seq, uint32_t ack, std::string_view data) {
     const auto& t = p.talk;
-    const SeqNo own = (from == Side::wan ? t.client_isn : t.server_isn) + 1 + seq;
+    const SeqNo servers = from == Side::lan && p.met.dialled() ? p.real_isn : t.server_isn;
+    const SeqNo own = (from == Side::wan ? t.client_isn : servers) + 1 + seq;
     const SeqNo peer = (from == Side::wan ? t.server_isn : t.client_isn) + 1 + ack;
     if (p.midstream) flags = static_cast<uint8_t>(flags & ~wire::kSyn);
     send(p, from, t.frame(from, flags, own, peer, data));
@@ -185,7 +263,14 @@ class Run {
     const wire::Headers h = wire::parse(frame);
     const size_t forwarded = gw_.forwarded.size();
     const size_t sent = gw_.sent.size();
+    const std::string_view said{reinterpret_cast<const char*>(frame.data()) + h.payload, h.payload_length};
+    const uint64_t unbuffered = gw_.counted(policy::Reason::no_buffer);
+    if (!p.midstream) p.met.enters(from, h, said);
     const Fate fate = gw_.put(from, frame);
+    if (gw_.counted(policy::Reason::no_buffer) != unbuffered) p.met.lose_sight();
+    watch();
+    p.met.settled();
+    if (fate == Fate::forward && !p.midstream) p.met.went_on(from, h, said, gw_.forwarded[forwarded]);
     if (p.trusted && fate == Fate::forward && gw_.forwarded[forwarded].frame != frame)
       broken("a trusted stream was changed");
     if (p.trusted && from == Side::lan && fate == Fate::drop) broken("a trusted source's server was dropped");
@@ -207,13 +292,36 @@ class Run {
     if (script_.next() % 2 == 0) f.resize(script_.next() % f.size());
     gw_.put(script_.next() % 2 == 0 ? Side::wan : Side::lan, f);
     events_ = gw_.events.size();
+    p.met.lose_sight();
+    watch();
+  }
+
+  // Shows every player what was sent in its flow.
+  void watch() {
+    for (; watched_ < gw_.sent.size(); ++watched_) {
+      const Sent& s = gw_.sent[watched_];
+      const bool up = s.to == Side::wan;
+      for (Player& p : players_) {
+        if ((up ? s.h.destination : s.h.source) != p.talk.client) continue;
+        if ((up ? s.h.destination_port : s.h.source_port) != p.talk.port) continue;
+        p.met.sent(s);
+        if (!p.met.met() || !s.has(wire::kSyn | wire::kAck)) continue;
+        p.talk.server_isn = p.met.told_isn();
+        p.condemned_until = {};
+      }
+    }
   }
 
   void check() {
+    watch();
+    watched_ = 0;
+    for (size_t s = 0; s < policy::kStates; ++s)
+      if (gw_.flows(static_cast<policy::State>(s)) > 1000) broken("fewer than no flows in a state");
     for (const auto& s : gw_.sent) {
       if (s.h.kind != wire::FrameKind::tcp) broken("we sent a frame that does not parse");
       if (!wire::checksums_valid(s.frame, s.h)) broken("we sent a wrong checksum");
-      if (s.to == Side::lan && s.h.payload_length != 0) broken("we spoke to a server");
+      if (s.to == Side::lan && s.h.payload_length != 0 && gw_.counted(policy::Reason::dial_welcomed) == 0)
+        broken("we spoke to a server");
     }
     events_ = 0;
   }
@@ -222,6 +330,7 @@ class Run {
   Gateway gw_;
   std::vector<Player> players_;
   size_t events_ = 0;
+  size_t watched_ = 0;  // of what was sent
 };
 
 }  // namespace
