@@ -153,7 +153,9 @@ void Pipeline::Impl::repeat_syn_ack(Handle h) {
   flow::State32& s = flows_[h];
   const defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
   const ParkedSynAck offered = s.offered();
-  if (now_ms() < pressed_until_ms_ + kFloodMs || (offered.bits & ParkedSynAck::kGeneration) >> 4 != profile.generation()) return;
+  if (now_ms() < pressed_until_ms_ + kFloodMs ||
+      (offered.bits & ParkedSynAck::kGeneration) >> 4 != profile.generation())
+    return;
   if (now_ms() / 1000 != repeat_second_) {
     repeat_second_ = now_ms() / 1000;
     repeat_tokens_ = options_.repeats_per_second;
@@ -180,8 +182,8 @@ void Pipeline::Impl::repeat_syn_ack(Handle h) {
 
 // No deadline, and no harm if the calendar is full.
 void Pipeline::Impl::ask_again(Handle h, uint16_t after_ms) {
-  const uint64_t at = std::max(now_ms() + after_ms, calendar_.now_ms() + 1);
-  const uint64_t not_zero = static_cast<uint16_t>(at) == 0 ? at + 1 : at;
+  const uint64_t at = can_be_armed(now_ms() + after_ms);
+  const uint64_t not_zero = static_cast<uint16_t>(at) != 0 ? at : can_be_armed(at + 1) == at ? at - 1 : at + 1;
   flows_[h].set_repeat_ms(not_zero);
   if (!calendar_.arm(h, not_zero)) count(Reason::calendar_full);
 }

@@ -69,10 +69,15 @@ uint32_t Pipeline::Impl::our_clock(Handle h) const {
   return static_cast<uint32_t>(now_ms()) + cookies_.clock_offset(handshake_of(h));
 }
 
+// After a pause of ours the calendar is behind the clock and catches up: nothing may be armed beyond what it can hold.
+uint64_t Pipeline::Impl::can_be_armed(uint64_t deadline_ms) const {
+  return std::clamp(deadline_ms, calendar_.now_ms() + 1, calendar_.now_ms() + flow::Calendar::kSlots - 1);
+}
+
 // The deadline is kept even if the calendar has no chunk for it: the sweep finds it then, a little late.
 bool Pipeline::Impl::arm(Handle h, uint64_t after_ms) {
   MIRE_ASSERT(after_ms <= kLongestWaitMs);
-  const uint64_t deadline = std::max(now_ms() + after_ms, calendar_.now_ms() + 1);
+  const uint64_t deadline = can_be_armed(now_ms() + after_ms);
   flows_[h].set_due_ms(deadline);
   if (calendar_.arm(h, deadline)) return true;
   count(Reason::calendar_full);

@@ -219,6 +219,7 @@ class Pipeline::Impl {
   [[nodiscard]] uint32_t our_clock(Handle) const;
   [[nodiscard]] defer::Handshake handshake_of(Handle) const;
   bool arm(Handle, uint64_t after_ms);
+  [[nodiscard]] uint64_t can_be_armed(uint64_t deadline_ms) const;
 
   // dialling.cc
   [[nodiscard]] bool keep_words(const FrameRef&, const Column&, Handle);

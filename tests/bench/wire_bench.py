@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""wire_bench - what the wire costs between real interfaces: three figures of docs/performance.md, in a lab of its own.
+"""wire_bench - what the wire costs between real interfaces: figures of docs/performance.md, in a lab of its own.
 
   wire_bench.py xsk [--rounds N]        frames a second through the judged path, against dpdk-testpmd io on the same two ports
   wire_bench.py fast-path [--rounds N]  CPU time a frame for what is not SMTP, against a Linux bridge on the same two ports
   wire_bench.py holds [--flows N]       CPU time of the dataplane for N clients that wait in silence for their greeting
+  wire_bench.py flood                   who is served beside silent floods, and what they cost the mail server
 
   --tiny   a second or two of each: that it works, no figure to believe
   --json   one line for programs
@@ -23,12 +24,13 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "support"), str(HERE)]
 
+import flood                # noqa: E402
 import lab as labs          # noqa: E402
 import wire_fast_path       # noqa: E402
 import wire_holds           # noqa: E402
 import wire_xsk             # noqa: E402
 
-BENCHES = {"xsk": wire_xsk, "fast-path": wire_fast_path, "holds": wire_holds}
+BENCHES = {"xsk": wire_xsk, "fast-path": wire_fast_path, "holds": wire_holds, "flood": flood}
 
 
 def spread(values):

@@ -24,6 +24,13 @@ def test_frames_go_through_all_that_is_compared(lab, bench):
             assert value["median"] > 0, name
 
 
+def test_beside_a_silent_flood_everybody_else_is_served(lab):
+    found = figures("flood")
+    assert found["defer, 50/s: served"] == found["defer, 50/s: asked"] == 30
+    assert found["defer, 50/s: silent ones greeted a second"] > 0
+    assert found["defer, 50/s: SYN cookies sent"] == found["defer, 50/s: listen overflows"] == 0
+
+
 def test_silent_clients_are_held_and_greeted(lab):
     found = figures("holds")
     assert found["flows"] == 200 and found["frames judged"] >= 4 * 200

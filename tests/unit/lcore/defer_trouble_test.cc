@@ -234,6 +234,28 @@ TEST(Defer, AHalfClosedDialogueIsTranslatedAsLongAsItLasts) {
   EXPECT_EQ(s.gw.flows(State::closing), 0u) << "both have closed";
 }
 
+TEST(Defer, APauseOfOursOfAnyLengthIsSurvived) {
+  for (const int pause : {20, 30, 50, 64, 66, 100}) {
+    Scene s;
+    s.teach();
+    std::vector<Stranger> all;
+    for (uint16_t p = 0; p < 5; ++p) {
+      all.emplace_back(s.gw);
+      all.back().port = static_cast<uint16_t>(3000 + p);
+      if (p == 0) all.back().syn({}, kFullSyn);
+      if (p == 1) all.back().meet();
+      if (p == 2) all.back().hear_greeting();
+      if (p == 3) s.gw.wait(seconds{11});
+      if (p >= 3) all.back().speak();
+      if (p == 4) all.back().server_answers();
+    }
+    s.gw.now += seconds{pause};
+    s.gw.pipeline().expire(s.gw.now);
+    s.gw.wait(seconds{60});
+    EXPECT_EQ(s.gw.flows(State::deferred) + s.gw.flows(State::dialling), 0u);
+  }
+}
+
 TEST(Defer, WhenAllAreGoneNothingIsInUse) {
   Scene s;
   s.teach();
