@@ -217,6 +217,12 @@ Status run(const Options& o) {
   }
   if (status) {
     for (unsigned i = 0; i < d.lcores; ++i) rte_eal_remote_launch(run_worker, d.workers[i].get(), i + 1);
+    // Flows that only we can carry on do not wait for settings; where SMTP may pass unjudged the others need not
+    // either.
+    if (d.kernel && !d.survivors.empty() && d.kernel->state.fail_mode() == ebpf::FailMode::open) {
+      for (unsigned i = 0; i < d.lcores; ++i) d.kernel->state.beat(i, MonotonicClock::now());
+      d.kernel->state.set_ready(true);
+    }
     std::printf("mire-dataplane: forwarding\n");
     std::fflush(stdout);
     (*control)->run(d.all(), d.wire());

@@ -54,6 +54,20 @@ class Bypass : public testing::Test {
 
 TEST_F(Bypass, CarriesEverythingAndTellsOfSmtp) { expect_of_all(kCarried, kCarriedSmtp); }
 
+TEST_F(Bypass, DropsWhatWaitsForTheDataplanesSuccessor) {
+  const Outcome kept{TC_ACT_SHOT, Change::of({MIRE_COUNT_KEPT}, 0)};
+  state_->beat(0, MonotonicClock::now() - seconds{2});
+  for (const auto& flow : kept_flows()) {
+    EXPECT_EQ(run(0, flow.frame(0, wire::kAck)), kCarriedSmtp) << flow.name;
+    state_->keep(flow.client, flow.server, 40000);
+    EXPECT_EQ(run(0, flow.frame(0, wire::kAck)), kept) << flow.name;
+    EXPECT_EQ(run(1, flow.frame(1, wire::kAck)), kept) << flow.name;
+    EXPECT_EQ(run(0, flow.frame(0, wire::kSyn)), kCarriedSmtp) << flow.name;
+    state_->let_go(flow.client, flow.server, 40000);
+    EXPECT_EQ(run(0, flow.frame(0, wire::kAck)), kCarriedSmtp) << flow.name;
+  }
+}
+
 TEST_F(Bypass, RefusesSmtpAloneUnderFailClosed) {
   state_->set_fail_mode(FailMode::closed);
   expect_of_all(kCarried, kRefused);

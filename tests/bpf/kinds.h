@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/wire/craft.h"
 #include "tests/unit/wire/frames.h"
 
 namespace mire::ebpf::test {
@@ -100,6 +101,43 @@ inline std::vector<Kind> every_kind() {
       {"IPv6 by its type, IPv4 by its version", ethernet(0x86dd, ipv4({}, tcp(to25))), Taken::judged},
       {"IPv4 by its type, IPv6 by its version", ethernet(0x0800, ipv6(6, {}, tcp(to25), false)), Taken::judged},
   };
+}
+
+// A flow that only its dataplane can carry on, client port 40000, and its frames as either side sends them.
+struct KeptFlow {
+  std::string name;
+  wire::Address client;
+  wire::Address server;
+  std::vector<uint16_t> tags{};
+
+  // side 0: the client's, from wan.
+  [[nodiscard]] Bytes frame(unsigned side, uint8_t flags) const {
+    wire::Segment seg;
+    seg.link.length = 12;
+    for (const uint16_t tag : tags) {
+      wire::store16(&seg.link.bytes[seg.link.length], 0x8100);
+      wire::store16(&seg.link.bytes[seg.link.length + 2u], tag);
+      seg.link.length = static_cast<uint8_t>(seg.link.length + 4);
+    }
+    wire::store16(&seg.link.bytes[seg.link.length], client.is_v4() ? 0x0800 : 0x86dd);
+    seg.link.length = static_cast<uint8_t>(seg.link.length + 2);
+    seg.source = side == 0 ? client : server;
+    seg.destination = side == 0 ? server : client;
+    seg.source_port = side == 0 ? 40000 : 25;
+    seg.destination_port = side == 0 ? 25 : 40000;
+    seg.flags = flags;
+    Bytes bytes(wire::crafted_size(seg));
+    bytes.resize(wire::craft(seg, bytes));
+    return bytes;
+  }
+};
+
+inline std::vector<KeptFlow> kept_flows() {
+  const auto a = [](const char* text) { return *wire::parse_address(text); };
+  return {{"IPv4", a("192.0.2.1"), a("198.51.100.25")},
+          {"IPv6", a("2001:db8::1"), a("2001:db8:25::25")},
+          {"IPv4 on a VLAN", a("192.0.2.2"), a("198.51.100.25"), {7}},
+          {"IPv6 on two", a("2001:db8::2"), a("2001:db8:25::25"), {7, 8}}};
 }
 
 }  // namespace mire::ebpf::test

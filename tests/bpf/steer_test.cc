@@ -117,6 +117,44 @@ TEST_F(Steer, RefusesSmtpAloneUnderFailClosed) {
   expect_of_all(kRedirected, kJudged);
 }
 
+TEST_F(Steer, DropsWhatWaitsForTheDataplanesSuccessorForHalfAMinute) {
+  const Outcome kept{XDP_DROP, Change::of({MIRE_COUNT_KEPT}, 0)};
+  for (const auto& flow : kept_flows()) {
+    state_->forget_kept(0x1234567);
+    state_->beat(0, MonotonicClock::now() - seconds{2});
+    come_in_by(0);
+    EXPECT_EQ(run(flow.frame(0, wire::kAck)), kBypassed) << flow.name;
+    state_->keep(flow.client, flow.server, 40000);
+    EXPECT_EQ(run(flow.frame(0, wire::kAck)), kept) << flow.name;
+    EXPECT_EQ(run(flow.frame(0, wire::kRst)), kept) << flow.name;
+    EXPECT_EQ(run(flow.frame(0, wire::kSyn)), kBypassed) << "a new connection is nobody's yet";
+    come_in_by(1);
+    EXPECT_EQ(run(flow.frame(1, wire::kAck)), kept) << flow.name << ", from the server";
+    EXPECT_EQ(run(flow.frame(1, wire::kSyn | wire::kAck)), kBypassed);
+    EXPECT_EQ(run(flow.frame(0, wire::kAck)), kBypassed) << "a client on the lan side is another flow";
+    come_in_by(0);
+    state_->beat(0, MonotonicClock::now() - Duration{MIRE_SUCCESSOR_NS} - milliseconds{1});
+    EXPECT_EQ(run(flow.frame(0, wire::kAck)), kBypassed) << "nobody came";
+    state_->beat(0, MonotonicClock::now() - seconds{2});
+    state_->keep(flow.client, flow.server, 40000);
+    state_->let_go(flow.client, flow.server, 40000);
+    EXPECT_EQ(run(flow.frame(0, wire::kAck)), kept) << "counted";
+    state_->let_go(flow.client, flow.server, 40000);
+    EXPECT_EQ(run(flow.frame(0, wire::kAck)), kBypassed);
+    state_->let_go(flow.client, flow.server, 40000);
+    EXPECT_EQ(run(flow.frame(0, wire::kAck)), kBypassed) << "no wrap";
+  }
+}
+
+TEST_F(Steer, HandsAKeptFlowToADataplaneThatLives) {
+  somebody_judges();
+  come_in_by(0);
+  for (const auto& flow : kept_flows()) {
+    state_->keep(flow.client, flow.server, 40000);
+    EXPECT_EQ(run(flow.frame(0, wire::kAck)), kJudged);
+  }
+}
+
 TEST_F(Steer, PassesEverythingUpUntilItIsConfigured) {
   somebody_judges();
   for (const auto& kind : every_kind()) {
