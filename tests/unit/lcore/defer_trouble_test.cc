@@ -2,6 +2,8 @@
 // stall, ports used again. And that nothing is left behind.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/support/stranger.h"
 
 namespace mire::test {
@@ -232,6 +234,63 @@ TEST(Defer, AHalfClosedDialogueIsTranslatedAsLongAsItLasts) {
   t.server_says(kAck | kFin, t.greeted + 11, 17);
   s.gw.wait(seconds{60});
   EXPECT_EQ(s.gw.flows(State::closing), 0u) << "both have closed";
+}
+
+TEST(Defer, AFloodOfForgedSegmentsTouchesNobodyWhoIsProven) {
+  Scene s;
+  s.teach();
+  std::vector<Stranger> all;
+  for (uint16_t p = 0; p < 4; ++p) {
+    all.emplace_back(s.gw);
+    all.back().port = static_cast<uint16_t>(3000 + p);
+    if (p == 0) all.back().speak();
+    if (p == 1) all.back().speak();
+    if (p == 1) all.back().welcome();
+    if (p == 2) all.back().hear_greeting();
+    if (p == 3) all.back().meet();
+  }
+  Talk trusted{s.gw};
+  trusted.client = address("198.18.9.7");
+  trusted.open();
+  trusted.reply(0, 0, kGreeting);
+  trusted.say(0, kGreeting.size(), "EHLO a.example\r\n");
+  s.gw.forget();
+  const uint64_t held = s.gw.counted(Reason::deferred);
+  uint32_t chance = 1;
+  for (uint32_t n = 0; n < 50'000; ++n) {
+    chance = chance * 1664525u + 1013904223u;
+    Stranger x{s.gw};
+    x.client.bytes[12] = 100;
+    x.client.bytes[13] = static_cast<uint8_t>(chance >> 8);
+    x.client.bytes[14] = static_cast<uint8_t>(chance >> 16);
+    x.client.bytes[15] = static_cast<uint8_t>(chance >> 24);
+    x.timestamps = n % 3 != 0;
+    x.server_isn = {chance};
+    if (n % 4 == 3) {
+      x.ack();
+    } else {
+      x.syn({}, n % 2 == 0 ? kFullSyn : std::vector<uint8_t>{});
+    }
+    s.gw.forget();
+  }
+  EXPECT_EQ(s.gw.counted(Reason::deferred), held) << "a forged ACK proves nothing";
+  EXPECT_GT(s.gw.counted(Reason::syn_share_full), 0u);
+  EXPECT_EQ(s.gw.flows(State::dialling), 1u);
+  EXPECT_EQ(s.gw.flows(State::invited), 1u);
+  EXPECT_EQ(s.gw.flows(State::deferred), 1u);
+  EXPECT_EQ(s.gw.flows(State::talking), 2u);
+  // And each goes on.
+  EXPECT_EQ(trusted.say(16, kGreeting.size(), "MAIL FROM:<a@b>\r\n"), Fate::forward);
+  EXPECT_EQ(all[1].say(16, kGreeting.size(), "MAIL FROM:<a@b>\r\n"), Fate::forward);
+  all[0].welcome();
+  EXPECT_EQ(s.gw.sent.back().text(), "EHLO a.example\r\n");
+  all[2].say(0, kGreeting.size(), "EHLO a.example\r\n");
+  EXPECT_EQ(s.gw.sent.back().h.flags, kSyn);
+  s.gw.forget();
+  s.gw.wait(milliseconds{1001});
+  const auto is_greeting = [](const Sent& f) { return f.text() == kGreeting; };
+  EXPECT_EQ(std::count_if(s.gw.sent.begin(), s.gw.sent.end(), is_greeting), 1);
+  EXPECT_LE(s.gw.sent.size(), 5u) << "no SYN-ACKs are repeated right after a flood";
 }
 
 TEST(Defer, APauseOfOursOfAnyLengthIsSurvived) {
