@@ -9,7 +9,8 @@ void ServerProfile::saw_syn_ack(const wire::TcpOptions& o, uint16_t window) noex
   offered_ = true;
   const Offer before = offer_;
   offer_.window = window;
-  if (o.has_mss) offer_.mss = o.mss;
+  // A server may name another one to each route: the least of them keeps every promise.
+  if (o.has_mss) offer_.mss = offer_.mss == 0 ? o.mss : std::min(offer_.mss, o.mss);
   if (o.has_window_scale) {
     offer_.has_window_scale = true;
     offer_.window_scale = o.window_scale;

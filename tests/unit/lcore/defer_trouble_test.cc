@@ -251,7 +251,9 @@ TEST(Defer, AFloodOfForgedSegmentsTouchesNobodyWhoIsProven) {
   }
   Talk trusted{s.gw};
   trusted.client = address("198.18.9.7");
-  trusted.open();
+  trusted.syn();
+  trusted.syn_ack(kServersSynAck);
+  trusted.ack();
   trusted.reply(0, 0, kGreeting);
   trusted.say(0, kGreeting.size(), "EHLO a.example\r\n");
   s.gw.forget();
