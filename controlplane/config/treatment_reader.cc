@@ -99,8 +99,10 @@ class Reader {
                  }},
                 {"on-syn", Shape::value,
                  [this](const Statement& v) {
-                   const Choices<policy::OnSyn> choices{
-                       {"pass", policy::OnSyn::pass}, {"drop", policy::OnSyn::drop}, {"reset", policy::OnSyn::reset}};
+                   const Choices<policy::OnSyn> choices{{"pass", policy::OnSyn::pass},
+                                                        {"drop", policy::OnSyn::drop},
+                                                        {"reset", policy::OnSyn::reset},
+                                                        {"reject", policy::OnSyn::reject}};
                    if (auto chosen = choose(v, place_, choices, problems_)) treatment_.syn = *chosen;
                  }},
                 {"flows", Shape::block, [this](const Statement& b) { flows(b); }},

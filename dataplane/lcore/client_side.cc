@@ -56,7 +56,7 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
   if (h != flow::kNoFlow && is_syn(c.headers) && meet_anew(f, c, h)) return;
   if (h == flow::kNoFlow) h = meet_by_cookie(f, c);
   if (h == flow::kNoFlow) {
-    count(Reason::no_entry);
+    on_stray(f, c);
     return;
   }
   if (flow::is_meeting(flows_[h].state) || flows_[h].state == State::replied) {
@@ -77,7 +77,16 @@ void Pipeline::Impl::on_passing_client(FrameRef& f, Column& c, Handle h) {
   }
   if (is_syn(c.headers) && begins_anew(s.state)) {
     const SourceClass now_class = class_of(c.headers.source);
-    if (!admit(f, c, now_class, policy::step(State::none, Event::syn, treatment(now_class)))) return;
+    Step fresh = policy::step(State::none, Event::syn, treatment(now_class));
+    if (fresh.verdict == Verdict::answer) {
+      if (s.state == State::closing) {
+        enter(h, State::none);
+        new_flow(f, c);
+        return;
+      }
+      fresh = {State::none, Verdict::drop, Reason::blocked};  // beside a connection that goes on
+    }
+    if (!admit(f, c, now_class, fresh)) return;
   }
   if (!flow::hold_runs(s.state)) s.set_seen_second(now_second());
 
@@ -161,11 +170,16 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
   const Step st = policy::step(State::none, e, treatment(source_class));
   if (!admit(f, c, source_class, st)) return;
   count(st);
-  if (st.next == State::none) return;
   if (st.verdict == Verdict::answer) {
-    meet(f, c, source_class);
+    if (st.next == State::none) {
+      f.fate = Fate::drop;
+      answer_blocked_syn(f, c);
+    } else {
+      meet(f, c, source_class);
+    }
     return;
   }
+  if (st.next == State::none) return;
 
   edit_syn(f, c, source_class);
   if (c.id.server == 0) {

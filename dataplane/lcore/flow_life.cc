@@ -62,7 +62,8 @@ flow::Handle Pipeline::Impl::create(const Column& c, SourceClass source_class, u
     });
     if (victim == flow::kNoFlow)
       victim = flows_.victim(c.probe, [this](const flow::State32& s) {
-        return (s.state == State::closing && !is_translated(s)) || s.state == State::joined;
+        return (s.state == State::closing && !is_translated(s)) || s.state == State::joined ||
+               s.state == State::replied;
       });
     if (victim != flow::kNoFlow) {
       count(Reason::evicted);

@@ -132,12 +132,7 @@ void Pipeline::Impl::answer_syn(const FrameRef& f, const Column& c, flow::State3
   }
 
   std::array<uint8_t, wire::kSynOptions> options;
-  wire::Segment seg;
-  seg.link = wire::LinkHeader::of(f.bytes(), h).reversed();
-  seg.source = h.destination;
-  seg.destination = h.source;
-  seg.source_port = h.destination_port;
-  seg.destination_port = h.source_port;
+  wire::Segment seg = back_to_sender(f, h);
   seg.flags = wire::kSyn | wire::kAck;
   seg.seq = number;
   seg.ack = h.seq + 1;

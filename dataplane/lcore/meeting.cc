@@ -25,6 +25,7 @@ std::span<const uint8_t> bytes_of(std::string_view s) noexcept {
 std::string_view text_of(policy::Reason r) noexcept {
   using policy::Reason;
   if (r == Reason::early_talk_rejected) return "521 5.7.1 You spoke before the greeting\r\n";
+  if (r == Reason::blocked_rejected) return "554 5.7.1 No mail is accepted from your address\r\n";
   if (r == Reason::silent) return "421 4.4.2 Idle for too long, closing the connection\r\n";
   return "421 4.3.2 Service not available, try again later\r\n";
 }
@@ -194,6 +195,7 @@ void Pipeline::Impl::acknowledge_client(Handle h, SeqNo ack) {
 uint16_t Pipeline::Impl::advertised(Handle h) const {
   const flow::State32& s = flows_[h];
   const defer::Offer& offer = known_servers_[flows_.id(h).server].profile.offer();
+  if (offer.window == 0) return kOwnWindow;  // of a server that we know nothing of
   if (!flow::is_meeting(s.state)) return offer.window;
   const bool scales = offer.has_window_scale && s.offered().window_scale != ParkedSynAck::kNoScale;
   return static_cast<uint16_t>(std::max(1, scales ? offer.window >> offer.window_scale : int{offer.window}));

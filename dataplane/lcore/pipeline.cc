@@ -51,6 +51,7 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
   if (fresh == nullptr) return old;
   treatments_ = fresh->treatments;
   for (auto& t : treatments_) t.observe = t.observe || fresh->observe;
+  refuses_alone_ = std::any_of(treatments_.begin(), treatments_.end(), policy::refuses_alone);
   for (uint32_t id = 1; id <= endpoints_.capacity(); ++id) {
     ServerFacts& known = known_servers_[id];
     const ServerFacts told = facts_of(endpoints_[id].address);

@@ -121,6 +121,8 @@ inline constexpr uint16_t kLeastMss = 536;  // RFC 9293 3.7.1, where a SYN names
 // When an unanswered dial is looked after, in ms after the time before: SYNs after 0, 1 and 3 s, given up after 10.
 inline constexpr std::array<uint16_t, 3> kDialSteps = {1000, 2000, 7000};
 
+inline constexpr uint16_t kOwnWindow = 65535;  // where we speak for a server that we know nothing of
+
 class Pipeline::Impl {
  public:
   Impl(const PipelineOptions&, Transmitter&, EventSink&);
@@ -221,6 +223,12 @@ class Pipeline::Impl {
   bool arm(Handle, uint64_t after_ms);
   [[nodiscard]] uint64_t can_be_armed(uint64_t deadline_ms) const;
 
+  // blocked.cc
+  void answer_blocked_syn(const FrameRef&, const Column&);
+  void on_stray(FrameRef&, Column&);
+  [[nodiscard]] Event stray_event(const wire::Headers&) const;
+  void reject_blocked(const FrameRef&, Column&, SourceClass, const Step&);
+
   // dialling.cc
   [[nodiscard]] bool keep_words(const FrameRef&, const Column&, Handle);
   void begin_dial(Handle);
@@ -288,6 +296,7 @@ class Pipeline::Impl {
   void reset_client(Handle, wire::SeqNo);
   void reset_server(Handle, wire::SeqNo);
   void reset_both(Handle, State at, const wire::Headers&);
+  [[nodiscard]] static wire::Segment back_to_sender(const FrameRef&, const wire::Headers&);
   void refuse_syn(const FrameRef&, const wire::Headers&);
   void send_unproven(const wire::Segment&, size_t came);
   void finish_client(Handle, const FrameRef&, const wire::Headers&);
@@ -323,6 +332,7 @@ class Pipeline::Impl {
   EventSink& events_;
   const source::Settings* settings_ = nullptr;
   policy::Treatments treatments_{};  // with `observe` of the whole box folded in
+  bool refuses_alone_ = false;       // some class is refused by ourselves
   Counters counters_;
   Lots lots_;
   const defer::CookieJar cookies_;

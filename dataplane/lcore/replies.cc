@@ -93,15 +93,21 @@ void Pipeline::Impl::reset_both(Handle h, State at, const wire::Headers& hdr) {
   }
 }
 
-// To a client in SYN_SENT: RST and ACK, acknowledging its SYN (RFC 9293 3.10.7.3). Not proven to be its sender:
-// bounded.
-void Pipeline::Impl::refuse_syn(const FrameRef& f, const wire::Headers& h) {
+// A segment to whoever sent this one, who may have no entry.
+wire::Segment Pipeline::Impl::back_to_sender(const FrameRef& f, const wire::Headers& h) {
   wire::Segment seg;
   seg.link = wire::LinkHeader::of(f.bytes(), h).reversed();
   seg.source = h.destination;
   seg.destination = h.source;
   seg.source_port = h.destination_port;
   seg.destination_port = h.source_port;
+  return seg;
+}
+
+// To a client in SYN_SENT: RST and ACK, acknowledging its SYN (RFC 9293 3.10.7.3). Not proven to be its sender:
+// bounded.
+void Pipeline::Impl::refuse_syn(const FrameRef& f, const wire::Headers& h) {
+  wire::Segment seg = back_to_sender(f, h);
   seg.flags = wire::kRst | wire::kAck;
   seg.ack = h.seq + h.sequence_length();
   send_unproven(seg, f.length);

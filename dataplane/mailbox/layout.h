@@ -24,7 +24,7 @@
 namespace mire::mailbox {
 
 inline constexpr uint32_t kMagic = 0x6572694d;  // "Mire" in memory
-inline constexpr uint32_t kLayoutVersion = 2;
+inline constexpr uint32_t kLayoutVersion = 3;
 inline constexpr unsigned kMaxLcores = 64;
 inline constexpr uint32_t kUpSlots = 4096;    // messages; a power of two
 inline constexpr uint32_t kDownSlots = 4096;  // messages; a power of two

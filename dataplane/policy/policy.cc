@@ -50,7 +50,20 @@ Step server_answers(const Treatment& t) noexcept {
   return pass(State::syn_ack_sent, Reason::handshake);
 }
 
+// A segment without an entry, of a source that is refused by ourselves. A proof is one of a number that we baked.
+Step on_refused(Event e) noexcept {
+  const bool proves = e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_hello ||
+                      e == Event::proof_with_fin;
+  if (proves) return {State::replied, Verdict::reply, Reason::blocked_rejected};
+  return drop(State::none, Reason::blocked);
+}
+
+bool is_new_syn(Event e) noexcept {
+  return e == Event::syn || e == Event::syn_meetable || e == Event::syn_other || e == Event::syn_repeated;
+}
+
 Step on_none(Event e, const Treatment& t) noexcept {
+  if (refuses_alone(t) && e < Event::syn_ack && !is_new_syn(e)) return on_refused(e);
   switch (e) {
     case Event::syn:
     case Event::syn_meetable:
@@ -61,6 +74,7 @@ Step on_none(Event e, const Treatment& t) noexcept {
       if (t.syn == OnSyn::pass) return pass(State::syn_seen, Reason::handshake);
       if (t.observe) return {State::syn_seen, Verdict::count, Reason::blocked_observed};
       if (t.syn == OnSyn::reset) return {State::none, Verdict::reset, Reason::blocked};
+      if (t.syn == OnSyn::reject) return {State::none, Verdict::answer, Reason::met};  // without a record
       return drop(State::none, Reason::blocked);
     case Event::syn_ack:
     case Event::syn_ack_other: return server_answers(t);
@@ -299,10 +313,6 @@ Step on_talking(Event e, const Treatment& t) noexcept {
 }
 
 #undef CASES_OF_A_LATE_HANDSHAKE
-
-bool is_new_syn(Event e) noexcept {
-  return e == Event::syn || e == Event::syn_meetable || e == Event::syn_other || e == Event::syn_repeated;
-}
 
 // closing, joined: everything passes until a RST ends it or the server begins anew.
 Step on_passing(State s, Reason reason, Event e, const Treatment& t) noexcept {

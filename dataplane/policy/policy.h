@@ -80,6 +80,11 @@ struct Step {
   return t.judged && !t.observe && t.withhold != Withhold::none && t.greeting.max_ms != 0;
 }
 
+// Is such a source refused by ourselves? Then its segments without an entry are ours to judge and never the server's.
+[[nodiscard]] constexpr bool refuses_alone(const Treatment& t) noexcept {
+  return t.judged && !t.observe && t.syn == OnSyn::reject;
+}
+
 // Observe mode: what enforcement would have done to a flow of this class.
 [[nodiscard]] constexpr bool would_block(const Treatment& t) noexcept {
   return t.judged && t.observe && t.syn != OnSyn::pass;

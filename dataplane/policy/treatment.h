@@ -18,7 +18,12 @@ struct HoldRange {
   friend constexpr bool operator==(HoldRange, HoldRange) noexcept = default;
 };
 
-enum class OnSyn : uint8_t { pass, drop, reset };
+enum class OnSyn : uint8_t {
+  pass,
+  drop,
+  reset,
+  reject,  // we complete the handshake, refuse by an SMTP reply and close; the server hears nothing
+};
 enum class Withhold : uint8_t { none, banner, defer };  // defer: banner, until the server's profile is learned
 enum class OnEarlyTalk : uint8_t { count, reset, reject };
 enum class OnPipelining : uint8_t { count, reset };

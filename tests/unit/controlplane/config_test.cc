@@ -121,9 +121,7 @@ TEST(Config, RefusesSettingsOfLaterReleasesRatherThanIgnoringThem) {
   bad("treatment unknown { greeting { withhold trap; } }",
       {"mire.conf:1: treatment unknown greeting withhold trap: not known; use defer, banner or none"});
   bad("treatment blocked { on-syn trap; }",
-      {"mire.conf:1: treatment blocked on-syn trap: not known; use pass, drop or reset"});
-  bad("treatment blocked { on-syn reject; }",
-      {"mire.conf:1: treatment blocked on-syn reject: not known; use pass, drop or reset"});
+      {"mire.conf:1: treatment blocked on-syn trap: not known; use pass, drop, reset or reject"});
 }
 
 TEST(Config, RefusesWhatIsGivenTwice) {

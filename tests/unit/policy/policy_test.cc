@@ -42,6 +42,9 @@ std::vector<Treatment> treatments() {
     t.greeting = {1000, 2000};
     t.early_talk = OnEarlyTalk::reject;
     v.push_back(t);
+    t = base;
+    t.syn = OnSyn::reject;
+    v.push_back(t);
   }
   return v;
 }
@@ -284,6 +287,29 @@ TEST(Policy, BlockedSourcesAreRefusedAtTheirSyn) {
   EXPECT_EQ(step(State::none, Event::syn, t), (Step{State::syn_seen, Verdict::count, Reason::blocked_observed}));
 }
 
+TEST(Policy, NothingOfASourceThatIsRefusedByOurselvesReachesTheServer) {
+  for_all([](State s, Event e, const Treatment& t, const Step& st) {
+    if (s != State::none || !refuses_alone(t) || from_server(e) || e > Event::server_reset) return;
+    if (e == Event::syn_repeated || e == Event::syn_other) return;  // of an entry
+    EXPECT_NE(st.verdict, Verdict::pass);
+    EXPECT_NE(st.verdict, Verdict::count);
+    EXPECT_TRUE(st.next == State::none || st.verdict == Verdict::reply) << "nothing is kept before the proof";
+  });
+}
+
+TEST(Policy, ABlockedSourceThatIsRejectedGetsItsReplyWithItsProof) {
+  Treatment t = default_treatments()[size_t(SourceClass::blocked)];
+  t.syn = OnSyn::reject;
+  EXPECT_EQ(step(State::none, Event::syn, t), (Step{State::none, Verdict::answer, Reason::met}));
+  for (const Event e : {Event::proof, Event::proof_with_data, Event::proof_with_fin})
+    EXPECT_EQ(step(State::none, e, t), (Step{State::replied, Verdict::reply, Reason::blocked_rejected}));
+  for (const Event e : {Event::unproven, Event::unproven_data, Event::reset_inexact, Event::outside, Event::fin})
+    EXPECT_EQ(step(State::none, e, t), (Step{State::none, Verdict::drop, Reason::blocked}));
+  t.observe = true;
+  EXPECT_EQ(step(State::none, Event::syn, t), (Step{State::syn_seen, Verdict::count, Reason::blocked_observed}));
+  EXPECT_EQ(step(State::none, Event::unproven, t), (Step{State::none, Verdict::pass, Reason::no_entry}));
+}
+
 TEST(Policy, AnotherProtocolNeverDemotesATrustedOrKnownSource) {
   for (const auto c : all<SourceClass>(kClasses)) {
     EXPECT_TRUE(demotes(c, false));
@@ -347,7 +373,10 @@ TEST(Policy, OfAStrangerWhomWeMeetNothingReachesTheServerBeforeItsFirstCommandIn
 TEST(Policy, NobodyIsMetWhoseTreatmentDoesNotDefer) {
   for_all([](State s, Event e, const Treatment& t, const Step& st) {
     if (meets(s)) return;
-    EXPECT_EQ(st.next == State::met, st.verdict == Verdict::answer);
+    const bool refused = s == State::none && refuses_alone(t);
+    if (!refused) {
+      EXPECT_EQ(st.next == State::met, st.verdict == Verdict::answer);
+    }
     if (st.next != State::met) return;
     EXPECT_EQ(s, State::none);
     EXPECT_EQ(e, Event::syn_meetable);

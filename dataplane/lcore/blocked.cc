@@ -1,0 +1,95 @@
+// Sources that are refused by ourselves: whatever they send without an entry is answered in the server's name, or not
+// at all, and nothing of it reaches the server.
+#include <algorithm>
+
+#include "dataplane/lcore/pipeline_impl.h"
+
+namespace mire::lcore {
+
+using policy::Verdict;
+
+namespace {
+
+constexpr uint16_t kOwnMss4 = 1460, kOwnMss6 = 1440;  // Ethernet's
+
+}  // namespace
+
+// Offers nothing but an MSS, and that only to whom it was offered: there need be no server whose TCP we could know.
+// Nothing is kept: the number remembers the handshake.
+void Pipeline::Impl::answer_blocked_syn(const FrameRef& f, const Column& c) {
+  const wire::Headers& h = c.headers;
+  const wire::TcpOptions o = wire::read_options(f.bytes(), h);
+  const defer::Handshake shake{h.source, h.destination, h.vlan.value, h.source_port, h.seq};
+  wire::TcpOptions ours;
+  ours.has_mss = o.has_mss;
+  ours.mss = h.source.is_v4() ? kOwnMss4 : kOwnMss6;
+  if (options_.largest_frame != 0)
+    ours.mss = std::min(ours.mss, static_cast<uint16_t>(options_.largest_frame - h.l4 - 20));
+  std::array<uint8_t, wire::kSynOptions> options;
+  wire::Segment seg = back_to_sender(f, h);
+  seg.flags = wire::kSyn | wire::kAck;
+  seg.seq = cookies_.bake(shake, o.has_mss ? o.mss : kLeastMss, now_);
+  seg.ack = h.seq + 1;
+  seg.window = kOwnWindow;
+  seg.options = std::span{options}.first(wire::write_syn_options(ours, options));
+  send_unproven(seg, f.length);
+}
+
+// What a client's segment without an entry proves.
+policy::Event Pipeline::Impl::stray_event(const wire::Headers& h) const {
+  if ((h.flags & wire::kRst) != 0) return Event::reset_inexact;
+  if ((h.flags & wire::kAck) == 0 || (h.flags & wire::kSyn) != 0) return Event::outside;
+  const bool fin = (h.flags & wire::kFin) != 0, speaks = h.payload_length != 0;
+  const defer::Handshake shake{h.source, h.destination, h.vlan.value, h.source_port, h.seq - 1};
+  if (!cookies_.open(shake, h.ack - 1, now_)) return speaks ? Event::unproven_data : Event::unproven;
+  if (speaks) return Event::proof_with_data;
+  return fin ? Event::proof_with_fin : Event::proof;
+}
+
+// A client's segment that belongs to no flow.
+void Pipeline::Impl::on_stray(FrameRef& f, Column& c) {
+  const wire::Headers& h = c.headers;
+  const SourceClass source_class = refuses_alone_ ? class_of(h.source) : SourceClass::exempt;
+  if (!policy::refuses_alone(treatment(source_class))) {
+    count(Reason::no_entry);
+    return;
+  }
+  f.fate = Fate::drop;
+  if (!wire::checksums_valid(f.bytes(), h)) {
+    count(Reason::bad_checksum);
+    return;
+  }
+  const Step st = policy::step(State::none, stray_event(h), treatment(source_class));
+  count(st);
+  if (st.verdict == Verdict::reply) reject_blocked(f, c, source_class, st);
+}
+
+// The source is real, and gets its refusal. Only now there is a record, so that the reply can be repeated and the close
+// be in order.
+void Pipeline::Impl::reject_blocked(const FrameRef& f, Column& c, SourceClass source_class, const Step& st) {
+  const wire::Headers& h = c.headers;
+  if (c.id.server == 0) {
+    // Where every lan address is protected a blocked source may name any: half the table is left to real servers.
+    const bool room = endpoints_.size() < endpoints_.capacity() / 2;
+    c.id.server = static_cast<uint16_t>(endpoint_for(h.destination, h.vlan, room));
+    if (c.id.server != 0) c.probe = flows_.probe(c.id);
+  }
+  const uint32_t path = c.id.server == 0 ? 0 : path_of(f, h, false);
+  const Handle handle = path == 0 ? flow::kNoFlow : create(c, source_class, path);
+  if (handle == flow::kNoFlow) {
+    wire::Segment seg = back_to_sender(f, h);
+    seg.flags = wire::kRst;
+    seg.seq = h.ack;
+    send_unproven(seg, f.length);
+    return;
+  }
+  flow::State32& s = flows_[handle];
+  s.client_isn = h.seq - 1;
+  s.server_isn = h.ack - 1;
+  prove(handle);
+  report(handle, State::none, st.verdict, st.reason, 0, payload(f, h));
+  s.set(flow::kReported);
+  reply(handle, &h, st.reason);
+}
+
+}  // namespace mire::lcore
