@@ -40,6 +40,7 @@ class ConfigReader {
                  [this](const Statement& s) {
                    if (auto on = read_bool(s, Place{}, problems_)) config_.observe = *on;
                  }},
+                {"texts", Shape::block, [this](const Statement& s) { texts(s); }},
                 {"log", Shape::block, [this](const Statement& s) { log(s); }}},
                problems_);
     return std::move(config_);
@@ -170,6 +171,19 @@ class ConfigReader {
                     place.at("first " + duration_text(static_cast<uint64_t>(config_.penalty_first.count()))),
                     fmt::format("longer than most {}; penalties only grow",
                                 duration_text(static_cast<uint64_t>(config_.penalty_most.count()))));
+  }
+
+  void texts(const Statement& s) {
+    const Place place{"texts"};
+    std::vector<Key> keys;
+    for (size_t i = 0; i < smtp::kOwnReplies; ++i)
+      keys.push_back({smtp::to_string(static_cast<smtp::OwnReply>(i)), Shape::value, [this, &place, i](const Statement& v) {
+                        const std::string& text = v.words[1].text;
+                        if (const auto why = smtp::why_unfit(text); !why.empty())
+                          return problems_.add(v.line(), place.at(v.key()), std::string(why));
+                        config_.texts[i] = text;
+                      }});
+    read_block(s.block, place, keys, problems_);
   }
 
   void log(const Statement& s) {

@@ -4,6 +4,7 @@
 // Nothing is half taken, nothing unknown is ignored. Refuses to know who obeys it (link/) and where it is kept.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "dataplane/policy/treatment.h"
+#include "dataplane/smtp/reply_text.h"
 #include "dataplane/wire/address.h"
 
 namespace mire::config {
@@ -32,6 +34,7 @@ struct Config {
   std::chrono::milliseconds penalty_most = std::chrono::hours{24};
   std::vector<wire::Address> protect;  // empty: every lan address
   std::vector<ClassMember> members;
+  std::array<std::string, smtp::kOwnReplies> texts;  // of our own replies; empty: the default
   std::string log_file = "-";  // "-": standard output
   friend bool operator==(const Config&, const Config&) = default;
 };

@@ -2,6 +2,18 @@
 
 namespace mire::link {
 
+namespace {
+
+void put_text(std::vector<mailbox::Down>& out, size_t which, std::string_view text) {
+  for (uint8_t part = 0; !text.empty(); ++part) {
+    const std::string_view head = text.substr(0, mailbox::kTextPart);
+    text.remove_prefix(head.size());
+    out.emplace_back(mailbox::TextPart{static_cast<uint8_t>(which), part, text.empty(), std::string(head)});
+  }
+}
+
+}  // namespace
+
 std::vector<mailbox::Down> publication(const config::Config& c, const Remembered& remembered) {
   std::vector<mailbox::Down> out;
   out.reserve(1 + policy::kClasses + c.protect.size() + c.members.size() + remembered.early_hellos.size() +
@@ -12,6 +24,7 @@ std::vector<mailbox::Down> publication(const config::Config& c, const Remembered
     out.emplace_back(mailbox::ClassTreatment{static_cast<policy::SourceClass>(i), c.treatments[i]});
   for (const wire::Address& server : c.protect) out.emplace_back(mailbox::Protect{server});
   for (const config::ClassMember& m : c.members) out.emplace_back(mailbox::ClassPrefix{m.prefix, m.source_class});
+  for (size_t i = 0; i < c.texts.size(); ++i) put_text(out, i, c.texts[i]);
   for (const mailbox::EarlyHello& e : remembered.early_hellos) out.emplace_back(e);
   for (const mailbox::Penalty& p : remembered.penalties) out.emplace_back(p);
   return out;

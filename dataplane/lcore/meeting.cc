@@ -18,18 +18,6 @@ namespace {
 constexpr std::array<uint16_t, 5> kInvitedSteps = {1000, 2000, 4000, 3000, 40'000};
 constexpr uint16_t kCrowdStep = 3;
 
-std::span<const uint8_t> bytes_of(std::string_view s) noexcept {
-  return {reinterpret_cast<const uint8_t*>(s.data()), s.size()};
-}
-
-std::string_view text_of(policy::Reason r) noexcept {
-  using policy::Reason;
-  if (r == Reason::early_talk_rejected) return "521 5.7.1 You spoke before the greeting\r\n";
-  if (r == Reason::blocked_rejected) return "554 5.7.1 No mail is accepted from your address\r\n";
-  if (r == Reason::silent) return "421 4.4.2 Idle for too long, closing the connection\r\n";
-  return "421 4.3.2 Service not available, try again later\r\n";
-}
-
 }  // namespace
 
 // --- numbers of a flow that we met -----------------------------------------------------------------------------------
@@ -275,57 +263,6 @@ void Pipeline::Impl::meeting_due(Handle h) {
   s.set_tries(static_cast<uint16_t>(tries + 1));
   if (tries < kCrowdStep && !s.has(flow::kReadWhole)) send_greeting(h);
   arm(h, kInvitedSteps[s.tries()]);
-}
-
-// --- replies of our own ----------------------------------------------------------------------------------------------
-
-// An SMTP reply in the server's name and a FIN behind it, for a client whom the server does not know or is made to
-// forget. `answered`: the segment that it answers, or nullptr.
-void Pipeline::Impl::reply(Handle h, const wire::Headers* answered, Reason reason, std::span<const uint8_t> text) {
-  flow::State32& s = flows_[h];
-  if (text.empty()) text = bytes_of(text_of(reason));
-  const bool met = flow::is_meeting(s.state);
-  SeqNo client_next = s.client_first();
-  if (answered != nullptr) {
-    const SeqNo end = answered->seq + answered->payload_length;
-    if (end > client_next) client_next = end;
-  } else if (s.state == State::dialling) {
-    client_next = client_next + static_cast<uint32_t>(banners_.bytes(dialled(s).words).size());
-  }
-  const SeqNo begin = sent_to(h);
-  const uint32_t clock = s.client_clock();
-  const uint32_t id = banners_.acquire(text, kLeastMss);
-  if (id == 0) count(Reason::banner_pool_full);
-  end_report(h);
-  leave_sources(h);
-  enter(h, State::replied);
-  s.set(flow::kTimestamps, met && s.has(flow::kTimestamps));
-  s.set_server_next(begin + static_cast<uint32_t>(text.size()) + 1);
-  s.set_sent(id);
-  s.set_acknowledged(client_next);
-  wire::Segment seg = reply_segment(h, text);
-  if (s.has(flow::kTimestamps)) seg.timestamps = wire::Timestamps{our_clock(h), clock};
-  send(Side::wan, seg);
-}
-
-wire::Segment Pipeline::Impl::reply_segment(Handle h, std::span<const uint8_t> text) const {
-  const flow::State32& s = flows_[h];
-  wire::Segment seg = to_client(h);
-  seg.flags = wire::kAck | wire::kPsh | wire::kFin;
-  seg.seq = s.server_next() - static_cast<uint32_t>(text.size()) - 1;
-  seg.ack = s.acknowledged();
-  seg.window = advertised(h);
-  seg.payload = text;
-  return seg;
-}
-
-// Once more, for a segment of a client that has not heard it.
-void Pipeline::Impl::send_reply(Handle h, const FrameRef& f, const wire::Headers& hdr) {
-  const flow::State32& s = flows_[h];
-  wire::Segment seg = reply_segment(h, banners_.bytes(s.sent()));
-  const wire::TcpOptions o = wire::read_options(f.bytes(), hdr);
-  if (s.has(flow::kTimestamps) && o.has_timestamps) seg.timestamps = wire::Timestamps{our_clock(h), o.tsval};
-  send(Side::wan, seg);
 }
 
 }  // namespace mire::lcore

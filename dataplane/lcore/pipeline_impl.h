@@ -213,9 +213,6 @@ class Pipeline::Impl {
   void send_greeting(Handle);
   void meeting_due(Handle);
   void finish_met(Handle, const FrameRef&, const wire::Headers&);
-  void reply(Handle, const wire::Headers* answered, Reason, std::span<const uint8_t> text = {});
-  void send_reply(Handle, const FrameRef&, const wire::Headers&);
-  [[nodiscard]] wire::Segment reply_segment(Handle, std::span<const uint8_t> text) const;
   [[nodiscard]] uint16_t advertised(Handle) const;
   [[nodiscard]] wire::SeqNo sent_to(Handle) const;
   [[nodiscard]] uint32_t our_clock(Handle) const;
@@ -228,6 +225,13 @@ class Pipeline::Impl {
   void on_stray(FrameRef&, Column&);
   [[nodiscard]] Event stray_event(const wire::Headers&) const;
   void reject_blocked(const FrameRef&, Column&, SourceClass, const Step&);
+
+  // own_reply.cc
+  void reply(Handle, const wire::Headers* answered, Reason, std::span<const uint8_t> text = {});
+  void send_reply(Handle, const FrameRef&, const wire::Headers&);
+  [[nodiscard]] wire::Segment reply_segment(Handle, std::span<const uint8_t> text) const;
+  [[nodiscard]] std::span<const uint8_t> worded(Reason, const wire::Address& client,
+                                                std::array<uint8_t, smtp::kLongestReply>& room) const;
 
   // dialling.cc
   [[nodiscard]] bool keep_words(const FrameRef&, const Column&, Handle);

@@ -87,6 +87,19 @@ void SettingsBuilder::add(const mailbox::Penalty& p, Time now) {
   draft_->penalties[p.source] = {now + seconds{p.remaining_seconds}, offence, p.offences};
 }
 
+void SettingsBuilder::add(const mailbox::TextPart& t) {
+  Draft& draft = texts_[t.which];
+  const std::string_view name = smtp::to_string(static_cast<smtp::OwnReply>(t.which));
+  if (draft.whole) return refuse(fmt::format("text {} came twice", name));
+  if (t.part != draft.parts) return refuse(fmt::format("text {}: part {} came for part {}", name, t.part, draft.parts));
+  draft.text += t.text;
+  ++draft.parts;
+  draft.whole = t.last;
+  if (!draft.whole) return;
+  if (const auto why = smtp::why_unfit(draft.text); !why.empty()) return refuse(fmt::format("text {}: {}", name, why));
+  draft_->texts[t.which] = std::move(draft.text);
+}
+
 SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {
   Outcome outcome{c.generation, nullptr, {}};
   if (!draft_) {
@@ -96,6 +109,8 @@ SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {
   if (draft_->generation != c.generation)
     refuse(fmt::format("begun as generation {}, committed as {}", draft_->generation, c.generation));
   if (messages_ != c.messages) refuse(fmt::format("{} messages came, {} were sent", messages_, c.messages));
+  for (const Draft& text : texts_)
+    if (text.parts != 0 && !text.whole) refuse("a text has no end");
   if (!global_seen_) refuse("the global settings are missing");
   outcome.refusal = std::exchange(refusal_, {});
   if (outcome.refusal.empty()) outcome.settings = std::move(draft_);

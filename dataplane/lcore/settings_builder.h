@@ -5,6 +5,7 @@
 // uses the result.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,11 +41,18 @@ class SettingsBuilder {
   void add(const mailbox::ClassPrefix&);
   void add(const mailbox::EarlyHello&, Time now);
   void add(const mailbox::Penalty&, Time now);
+  void add(const mailbox::TextPart&);
   Outcome commit(const mailbox::Commit&);
 
   std::unique_ptr<source::Settings> draft_;  // nullptr outside begin and commit
   std::string refusal_;                      // the first thing that was wrong with the draft
   uint64_t messages_ = 0;
+  struct Draft {
+    std::string text;
+    uint8_t parts = 0;
+    bool whole = false;
+  };
+  std::array<Draft, mailbox::kTexts> texts_;
   uint32_t prefixes_ = 0;
   uint32_t treated_ = 0;  // bit a class
   bool global_seen_ = false;

@@ -67,6 +67,15 @@ class Reader {
     body_ = body_.subspan(length);
     return out;
   }
+  // One that may go out to anybody: nothing in it is cleaned, what is not clean is wrong.
+  std::string plain_text(size_t length) {
+    MIRE_ASSERT(length <= body_.size());
+    std::string out(reinterpret_cast<const char*>(body_.data()), length);
+    if (!std::all_of(out.begin(), out.end(), [](char c) { return c >= 0x20 && c <= 0x7e; }))
+      wrong("a text that is not printable ASCII");
+    body_ = body_.subspan(length);
+    return out;
+  }
   void rest_is_zero() {
     if (!std::all_of(body_.begin(), body_.end(), [](uint8_t b) { return b == 0; })) wrong("padding is not zero");
   }
@@ -137,6 +146,14 @@ void write(Writer& w, const Penalty& p) noexcept {
   w.put(p.remaining_seconds);
   w.put(p.since_seconds);
   w.put(p.offences);
+}
+void write(Writer& w, const TextPart& t) noexcept {
+  const auto text = std::string_view{t.text}.substr(0, kTextPart);
+  w.put(t.which);
+  w.put(t.part);
+  w.put(t.last);
+  w.put(static_cast<uint8_t>(text.size()));
+  w.put_text(text);
 }
 void write(Writer& w, const Commit& c) noexcept {
   w.put(c.generation);
@@ -237,6 +254,18 @@ Result<Down> read_penalty(Reader r) {
   return r.finish<Down>("penalty", p);
 }
 
+Result<Down> read_text_part(Reader r) {
+  TextPart t;
+  t.which = r.number<uint8_t>("which text", 0, kTexts - 1);
+  t.part = r.number<uint8_t>("part", 0, kTextParts - 1);
+  t.last = r.flag("last");
+  const auto length = r.number<uint8_t>("text length", 1, kTextPart);
+  t.text = r.plain_text(length);
+  if (!t.last && length != kTextPart) r.wrong("a part that is not the last is not full");
+  r.rest_is_zero();
+  return r.finish<Down>("text part", std::move(t));
+}
+
 Result<Down> read_begin(Reader r) {
   const Begin begin{r.number<uint64_t>("generation", 1, UINT64_MAX)};
   r.rest_is_zero();
@@ -306,6 +335,7 @@ Result<Down> decode(const DownMessage& m) {
     case DownKind::class_prefix: return read_prefix(r);
     case DownKind::early_hello: return read_early_hello(r);
     case DownKind::penalty: return read_penalty(r);
+    case DownKind::text_part: return read_text_part(r);
     case DownKind::commit: return read_commit(r);
   }
   return Error{"message of unknown kind"};

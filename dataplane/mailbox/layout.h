@@ -19,6 +19,7 @@
 #include "dataplane/mailbox/flow_event.h"
 #include "dataplane/policy/treatment.h"
 #include "dataplane/policy/types.h"
+#include "dataplane/smtp/reply_text.h"
 #include "dataplane/wire/address.h"
 
 namespace mire::mailbox {
@@ -67,7 +68,17 @@ using Up = std::variant<FlowEvent, Applied, Refused, Lost>;
 
 // A configuration is Begin, one Global, then any of the others in any order, then Commit: whole or not at all. Classes
 // without a ClassTreatment keep policy::default_treatments().
-enum class DownKind : uint8_t { begin = 1, global, treatment, protect, class_prefix, early_hello, penalty, commit };
+enum class DownKind : uint8_t {
+  begin = 1,
+  global,
+  treatment,
+  protect,
+  class_prefix,
+  early_hello,
+  penalty,
+  text_part,
+  commit
+};
 
 struct Begin {
   uint64_t generation = 0;  // never 0
@@ -109,12 +120,24 @@ struct Penalty {
   uint32_t offences = 0;
   friend bool operator==(const Penalty&, const Penalty&) = default;
 };
+// A text, in parts: a message is shorter than a line of SMTP. All parts but the last are full.
+struct TextPart {
+  uint8_t which = 0;  // smtp::OwnReply
+  uint8_t part = 0;   // counted from 0
+  bool last = true;
+  std::string text;  // 1 to kTextPart bytes of printable ASCII
+  friend bool operator==(const TextPart&, const TextPart&) = default;
+};
+inline constexpr size_t kTextPart = 112;
+inline constexpr uint8_t kTexts = smtp::kOwnReplies;
+inline constexpr uint8_t kTextParts = (smtp::kLongestReply + kTextPart - 1) / kTextPart;
+
 struct Commit {
   uint64_t generation = 0;
   uint64_t messages = 0;  // between Begin and Commit, neither counted
   friend bool operator==(const Commit&, const Commit&) = default;
 };
-using Down = std::variant<Begin, Global, ClassTreatment, Protect, ClassPrefix, EarlyHello, Penalty, Commit>;
+using Down = std::variant<Begin, Global, ClassTreatment, Protect, ClassPrefix, EarlyHello, Penalty, TextPart, Commit>;
 
 // --- as they lie in memory
 // --------------------------------------------------------------------------------------------------

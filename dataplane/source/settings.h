@@ -1,12 +1,15 @@
 // settings.h - one commit of the operator's, as the lcores see it: immutable, swapped by pointer.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "dataplane/base/time.h"
 #include "dataplane/policy/treatment.h"
+#include "dataplane/smtp/reply_text.h"
 #include "dataplane/source/class_table.h"
 #include "dataplane/wire/address.h"
 
@@ -35,6 +38,7 @@ struct Settings {
   policy::Treatments treatments = policy::default_treatments();
   PenaltyRange penalty;
   policy::Pace strangers;
+  std::array<std::string, smtp::kOwnReplies> texts;  // of our own replies; empty: smtp::default_text()
   ClassTable classes;
   std::unordered_set<wire::Address, AddressHash> protect;  // empty: every lan address
   // Servers that once offered PIPECONNECT: until when (our clock) an early EHLO to them is left to repetition rather

@@ -54,6 +54,7 @@ class trusted { prefix 198.51.100.0/24; prefix 2001:db8:5::/48; }
 class blocked { prefix 192.0.2.77; }
 class exempt { }
 penalty { first 2m; most 12h; }
+texts { early-talk "too soon"; blocked "see https://x.example/?a=%address%"; server-down "later"; silent "%reason%"; }
 observe true;
 log { file /var/log/mire/flows.json; }
 )");
@@ -70,6 +71,7 @@ log { file /var/log/mire/flows.json; }
   EXPECT_EQ(c.penalty_first, std::chrono::minutes{2});
   EXPECT_EQ(c.penalty_most, std::chrono::hours{12});
   EXPECT_EQ(c.log_file, "/var/log/mire/flows.json");
+  EXPECT_EQ(c.texts, (std::array<std::string, 4>{"too soon", "see https://x.example/?a=%address%", "later", "%reason%"}));
 
   policy::Treatments expected = policy::default_treatments();
   auto& trusted = expected[static_cast<size_t>(SourceClass::trusted)];
@@ -113,7 +115,7 @@ TEST(Config, RefusesSettingsThatItDoesNotKnow) {
 }
 
 TEST(Config, RefusesSettingsOfLaterReleasesRatherThanIgnoringThem) {
-  const std::string known = "not known; use ports, protect, treatment, class, penalty, observe or log";
+  const std::string known = "not known; use ports, protect, treatment, class, penalty, observe, texts or log";
   bad("dnsbl zen.example { weight 4; }", {"mire.conf:1: dnsbl: " + known});
   bad("backscatter { forged reject; }", {"mire.conf:1: backscatter: " + known});
   bad("class blocked { feed drop { file \"/etc/x\"; } }", {"mire.conf:1: class blocked feed: not known; use prefix"});
@@ -269,6 +271,17 @@ TEST(Config, IsReadFromAFileWhoseNameItsErrorsCarry) {
             (Lines{path + ": cannot be read: No such file or directory; name a file with --config, or leave it out for "
                           "the defaults"}));
   EXPECT_EQ(load("/").errors.size(), 1u);
+}
+
+TEST(Config, RefusesTextsThatNoReplyCanCarry) {
+  bad("texts { blocked \"\"; }", {"mire.conf:1: texts blocked: empty; leave it out for the default"});
+  bad("texts { blocked \"a\tb\"; }",
+      {"mire.conf:1: texts blocked: holds a line break or what is not printable ASCII; one line of plain words"});
+  bad("texts {\n silent \"100%\"; }",
+      {"mire.conf:2: texts silent: a % that begins neither %address% nor %reason%; write one of the two"});
+  bad("texts { silent \"" + std::string(501, 'x') + "\"; }",
+      {"mire.conf:1: texts silent: longer than a reply may be (512 bytes); shorten it"});
+  bad("texts { blokced \"a\"; }", {"mire.conf:1: texts blokced: not known; did you mean blocked?"});
 }
 
 }  // namespace

@@ -131,6 +131,19 @@ TEST_P(BlockedOf, RejectAnswersWordsOnTheHandshakesAck) {
   EXPECT_FALSE(s.server_heard());
 }
 
+TEST_P(BlockedOf, RejectSaysWhatTheOperatorWrote) {
+  Scene s(OnSyn::reject);
+  s.gw.settings().texts[size_t(smtp::OwnReply::blocked)] = "ask about %address% (%reason%)";
+  s.gw.commit();
+  Blocked t(s.gw, GetParam());
+  t.knock();
+  s.gw.forget();
+  t.ack();
+  ASSERT_EQ(s.gw.sent.size(), 1u);
+  EXPECT_EQ(s.gw.sent[0].text(),
+            "554 5.7.1 ask about " + wire::to_string(t.client) + " (blocked_rejected)\r\n");
+}
+
 TEST(Blocked, RejectBelievesNoNumberThatItDidNotGive) {
   Scene s(OnSyn::reject);
   Blocked t(s.gw);

@@ -57,6 +57,37 @@ TEST(SettingsBuilder, MakesSettingsOfAWholeConfiguration) {
   EXPECT_EQ(s.penalty_of(address("2001:db8:0:2::"), kNow), nullptr);
 }
 
+TEST(SettingsBuilder, PutsTextsTogether) {
+  SettingsBuilder builder;
+  const std::string head(mailbox::kTextPart, 'x');
+  const auto outcome = told(builder, {mailbox::Global{}, mailbox::TextPart{1, 0, false, head},
+                                      mailbox::TextPart{3, 0, true, "bye"}, mailbox::TextPart{1, 1, true, "y"}});
+  ASSERT_TRUE(outcome.settings) << outcome.refusal;
+  EXPECT_EQ(outcome.settings->texts[1], head + "y");
+  EXPECT_EQ(outcome.settings->texts[3], "bye");
+  EXPECT_EQ(outcome.settings->texts[0], "");
+}
+
+TEST(SettingsBuilder, RefusesTextsThatAreNotWhole) {
+  const std::string full(mailbox::kTextPart, 'x');
+  const auto refusal = [](const std::vector<Down>& texts) {
+    SettingsBuilder builder;
+    std::vector<Down> body{mailbox::Global{}};
+    body.insert(body.end(), texts.begin(), texts.end());
+    return told(builder, body).refusal;
+  };
+  EXPECT_EQ(refusal({mailbox::TextPart{1, 0, false, full}}), "a text has no end");
+  EXPECT_EQ(refusal({mailbox::TextPart{1, 1, true, "y"}}), "text blocked: part 1 came for part 0");
+  EXPECT_EQ(refusal({mailbox::TextPart{1, 0, true, "y"}, mailbox::TextPart{1, 0, true, "y"}}),
+            "text blocked came twice");
+  EXPECT_EQ(refusal({mailbox::TextPart{0, 0, true, "100%"}}),
+            "text early-talk: a % that begins neither %address% nor %reason%; write one of the two");
+  std::vector<Down> all;
+  for (uint8_t part = 0; part < mailbox::kTextParts; ++part)
+    all.emplace_back(mailbox::TextPart{0, part, part + 1 == mailbox::kTextParts, full});
+  EXPECT_EQ(refusal(all), "text early-talk: longer than a reply may be (512 bytes); shorten it");
+}
+
 TEST(SettingsBuilder, StartsAfreshForEachConfiguration) {
   SettingsBuilder builder;
   const std::vector<Down> full{mailbox::Global{}, mailbox::Protect{address("192.0.2.1")}};

@@ -22,6 +22,8 @@ std::vector<Down> every_down() {
           EarlyHello{address("2001:db8::25"), 3600},
           EarlyHello{address("2001:db8::26"), 0},
           Penalty{address("2001:db8:0:1::"), 60, 3, 2},
+          TextPart{2, 0, false, std::string(kTextPart, 'x')},
+          TextPart{2, 1, true, "at %address%"},
           Commit{7, 7}};
 }
 
@@ -112,6 +114,17 @@ TEST(Layout, RefusesNumbersOutsideTheirRanges) {
           "message class prefix: bits beyond the prefix length");
   refused(ClassPrefix{{address("192.0.2.0"), 24}, static_cast<policy::SourceClass>(6)},
           "message class prefix: class is 6, outside 0 to 5");
+}
+
+TEST(Layout, RefusesTextsThatNobodyMaySend) {
+  for (const char* text : {"a\nb", "a\rb", "a\tb", "caf\xc3\xa9", "\x7f"})
+    refused(TextPart{0, 0, true, text}, "message text part: a text that is not printable ASCII");
+  refused(TextPart{0, 0, true, std::string("a\0b", 3)}, "message text part: a text that is not printable ASCII");
+  refused(TextPart{0, 0, true, ""}, "message text part: text length is 0, outside 1 to 112");
+  refused(TextPart{kTexts, 0, true, "a"}, fmt::format("message text part: which text is {0}, outside 0 to {1}", kTexts,
+                                                      kTexts - 1).c_str());
+  refused(TextPart{0, kTextParts, true, "a"}, "message text part: part is 5, outside 0 to 4");
+  refused(TextPart{0, 0, false, "a"}, "message text part: a part that is not the last is not full");
 }
 
 TEST(Layout, AcceptsHoldsUpToTheCap) { EXPECT_TRUE(decode(encode(Down{holding({0, 900}, {5'000, 29'100})})).ok()); }

@@ -350,6 +350,7 @@ TEST(Policy, EveryWordHasAName) {
   EXPECT_EQ(to_string(State::joined), "joined");
   EXPECT_EQ(to_string(Reason::evicted), "evicted");
   for (const auto r : all<Reason>(kReasons)) EXPECT_GT(describe(r).size(), 5u);
+  for (const auto r : all<Reason>(kReasons)) EXPECT_LE(to_string(r).size(), 40u) << "smtp::kLongestReason";
 }
 
 TEST(Policy, OfAStrangerWhomWeMeetNothingReachesTheServerBeforeItsFirstCommandInTurn) {
