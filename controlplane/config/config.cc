@@ -177,12 +177,13 @@ class ConfigReader {
     const Place place{"texts"};
     std::vector<Key> keys;
     for (size_t i = 0; i < smtp::kOwnReplies; ++i)
-      keys.push_back({smtp::to_string(static_cast<smtp::OwnReply>(i)), Shape::value, [this, &place, i](const Statement& v) {
-                        const std::string& text = v.words[1].text;
-                        if (const auto why = smtp::why_unfit(text); !why.empty())
-                          return problems_.add(v.line(), place.at(v.key()), std::string(why));
-                        config_.texts[i] = text;
-                      }});
+      keys.push_back(
+          {smtp::to_string(static_cast<smtp::OwnReply>(i)), Shape::value, [this, &place, i](const Statement& v) {
+             const std::string& text = v.words[1].text;
+             if (const auto why = smtp::why_unfit(text); !why.empty())
+               return problems_.add(v.line(), place.at(v.key()), std::string(why));
+             config_.texts[i] = text;
+           }});
     read_block(s.block, place, keys, problems_);
   }
 

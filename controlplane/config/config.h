@@ -35,7 +35,7 @@ struct Config {
   std::vector<wire::Address> protect;  // empty: every lan address
   std::vector<ClassMember> members;
   std::array<std::string, smtp::kOwnReplies> texts;  // of our own replies; empty: the default
-  std::string log_file = "-";  // "-": standard output
+  std::string log_file = "-";                        // "-": standard output
   friend bool operator==(const Config&, const Config&) = default;
 };
 

@@ -102,7 +102,8 @@ class Reader {
                    const Choices<policy::OnSyn> choices{{"pass", policy::OnSyn::pass},
                                                         {"drop", policy::OnSyn::drop},
                                                         {"reset", policy::OnSyn::reset},
-                                                        {"reject", policy::OnSyn::reject}};
+                                                        {"reject", policy::OnSyn::reject},
+                                                        {"trap", policy::OnSyn::trap}};
                    if (auto chosen = choose(v, place_, choices, problems_)) treatment_.syn = *chosen;
                  }},
                 {"flows", Shape::block, [this](const Statement& b) { flows(b); }},

@@ -47,6 +47,19 @@ uint32_t CookieJar::clock_offset(const Handshake& h) const noexcept {
   return hash(lasting, UINT32_MAX, 0);
 }
 
+// As RFC 6528 3 has it, the client's own number standing in for the clock.
+wire::SeqNo CookieJar::bait(const Handshake& h) const noexcept {
+  Handshake lasting = h;
+  lasting.client_isn = {};
+  return h.client_isn + hash(lasting, UINT32_MAX, 1);
+}
+
+wire::SeqNo CookieJar::client_isn_of(const Handshake& h, wire::SeqNo bait) const noexcept {
+  Handshake lasting = h;
+  lasting.client_isn = {};
+  return bait - hash(lasting, UINT32_MAX, 1);
+}
+
 uint32_t CookieJar::hash(const Handshake& h, uint32_t slot, uint32_t mss_index) const noexcept {
   std::array<uint8_t, 54> bytes;
   size_t n = 0;

@@ -43,6 +43,12 @@ class CookieJar {
   // for one that needs its record.
   [[nodiscard]] std::optional<Opened> open(const Handshake&, wire::SeqNo, Time now) const noexcept;
 
+  // A number for a handshake of which nothing will ever be kept: it does not age, for its connection may last as long
+  // as the client likes, and gives back the client's ISN instead of proving anything.
+  [[nodiscard]] wire::SeqNo bait(const Handshake&) const noexcept;
+  [[nodiscard]] wire::SeqNo client_isn_of(const Handshake&,
+                                          wire::SeqNo bait) const noexcept;  // its client_isn is not read
+
   // A number that is the same for one client and server as long as the key lives: where our timestamps begin
   // (RFC 7323 5.4).
   [[nodiscard]] uint32_t clock_offset(const Handshake&) const noexcept;

@@ -173,7 +173,7 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
   if (st.verdict == Verdict::answer) {
     if (st.next == State::none) {
       f.fate = Fate::drop;
-      answer_blocked_syn(f, c);
+      answer_blocked_syn(f, c, st);
     } else {
       meet(f, c, source_class);
     }

@@ -32,6 +32,7 @@ Pipeline::Impl::Impl(const PipelineOptions& options, Transmitter& out, EventSink
              options.seed ^ 0x666c6f77),
       calendar_(options.sizes.flows_v4 + options.sizes.flows_v6),
       sources_(options.sizes.sources, options.seed ^ 0x736f7572),
+      trapped_(options.seed ^ 0x74726170),
       banners_(options.sizes.banner_bytes, options.seed ^ 0x62616e6e),
       endpoints_(options.sizes.servers, options.seed ^ 0x656e6470),
       paths_(options.sizes.paths, options.seed ^ 0x70617468),

@@ -39,6 +39,8 @@ struct PipelineOptions {
   uint32_t replies_per_second = 10'000;    // bound on replies to unproven sources
   uint32_t meetings_per_second = 200'000;  // bound on SYNs answered in a server's name
   uint32_t repeats_per_second = 100;       // bound on SYN-ACKs of ours that are repeated
+  uint32_t traps_per_second = 50'000;      // bound on answers to trapped sources
+  uint32_t traps_per_source = 1000;        // of these, to one source
   uint32_t crowd = 1000;                   // strangers greeted and silent beyond which they have 10 s instead of 50
   Keeper* keeper = nullptr;                // of flows that outlive the process; nullptr: none does
   bool defers = true;                      // false: withhold defer means banner (a capture has no server to dial)

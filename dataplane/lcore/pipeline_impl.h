@@ -19,6 +19,7 @@
 #include "dataplane/lcore/pipeline.h"
 #include "dataplane/policy/policy.h"
 #include "dataplane/smtp/dialogue.h"
+#include "dataplane/source/rate_sketch.h"
 #include "dataplane/source/source_table.h"
 #include "dataplane/wire/craft.h"
 #include "dataplane/wire/options.h"
@@ -145,6 +146,7 @@ class Pipeline::Impl {
   using Step = policy::Step;
   using SourceClass = policy::SourceClass;
   using Handle = flow::Handle;
+  using SeqNo = wire::SeqNo;
 
   struct ServerFacts {
     Time early_hello_until{};
@@ -221,9 +223,13 @@ class Pipeline::Impl {
   [[nodiscard]] uint64_t can_be_armed(uint64_t deadline_ms) const;
 
   // blocked.cc
-  void answer_blocked_syn(const FrameRef&, const Column&);
+  void answer_blocked_syn(const FrameRef&, const Column&, const Step&);
   void on_stray(FrameRef&, Column&);
   [[nodiscard]] Event stray_event(const wire::Headers&) const;
+  [[nodiscard]] Event trapped_event(const wire::Headers&) const;
+  [[nodiscard]] SeqNo trapped_first(const wire::Headers&) const;
+  void keep_trapped(const FrameRef&, const wire::Headers&);
+  void send_trapped(const wire::Segment&, size_t came);
   void reject_blocked(const FrameRef&, Column&, SourceClass, const Step&);
 
   // own_reply.cc
@@ -302,6 +308,7 @@ class Pipeline::Impl {
   void reset_both(Handle, State at, const wire::Headers&);
   [[nodiscard]] static wire::Segment back_to_sender(const FrameRef&, const wire::Headers&);
   void refuse_syn(const FrameRef&, const wire::Headers&);
+  void new_second();
   void send_unproven(const wire::Segment&, size_t came);
   void finish_client(Handle, const FrameRef&, const wire::Headers&);
   void answer_tombstone(Handle, const wire::Headers&, bool from_client);
@@ -345,6 +352,7 @@ class Pipeline::Impl {
   flow::FlowTable flows_;
   flow::Calendar calendar_;
   source::SourceTable sources_;
+  source::RateSketch trapped_;
   hold::BannerPool banners_;
   Interner<Endpoint> endpoints_;
   Interner<LinkPath> paths_;
@@ -367,6 +375,7 @@ class Pipeline::Impl {
   uint32_t meeting_tokens_ = 0;
   uint64_t repeat_second_ = 0;
   uint32_t repeat_tokens_ = 0;
+  uint32_t trap_tokens_ = 0;
 };
 
 }  // namespace mire::lcore

@@ -113,14 +113,19 @@ void Pipeline::Impl::refuse_syn(const FrameRef& f, const wire::Headers& h) {
   send_unproven(seg, f.length);
 }
 
+// Every second the bounds begin anew.
+void Pipeline::Impl::new_second() {
+  if (now_ms() / 1000 == reply_second_) return;
+  reply_second_ = now_ms() / 1000;
+  reply_tokens_ = options_.replies_per_second;
+  meeting_tokens_ = options_.meetings_per_second;
+  trap_tokens_ = options_.traps_per_second;
+}
+
 // Never more than `came`, the bytes that it answers, and never more often than the bounds allow: a forged source makes
 // no reflector of us.
 void Pipeline::Impl::send_unproven(const wire::Segment& seg, size_t came) {
-  if (now_ms() / 1000 != reply_second_) {
-    reply_second_ = now_ms() / 1000;
-    reply_tokens_ = options_.replies_per_second;
-    meeting_tokens_ = options_.meetings_per_second;
-  }
+  new_second();
   uint32_t& tokens = (seg.flags & wire::kSyn) != 0 ? meeting_tokens_ : reply_tokens_;
   if (tokens == 0 || wire::crafted_size(seg) > std::max<size_t>(came, 60)) {
     count(Reason::reflection_bound);

@@ -209,7 +209,7 @@ Result<Down> read_treatment(Reader r) {
   ClassTreatment c;
   policy::Treatment& t = c.treatment;
   c.source_class = r.word<policy::SourceClass>("class", policy::kClasses);
-  t.syn = r.word<policy::OnSyn>("on-syn", 4);
+  t.syn = r.word<policy::OnSyn>("on-syn", 5);
   t.withhold = r.word<policy::Withhold>("withhold", 3);
   t.early_talk = r.word<policy::OnEarlyTalk>("early-talk", 3);
   t.pipelining = r.word<policy::OnPipelining>("pipelining", 2);

@@ -50,10 +50,19 @@ Step server_answers(const Treatment& t) noexcept {
   return pass(State::syn_ack_sent, Reason::handshake);
 }
 
+// Its window is closed: payload and probes hear that it still is, packet for packet. Whoever goes is let go.
+Step on_trapped(Event e) noexcept {
+  if (e == Event::proof_with_data || e == Event::early || e == Event::nothing_new)
+    return {State::none, Verdict::answer, Reason::trapped};
+  if (e == Event::proof || e == Event::proof_with_fin || e == Event::fin) return drop(State::none, Reason::trapped);
+  return drop(State::none, Reason::blocked);
+}
+
 // A segment without an entry, of a source that is refused by ourselves. A proof is one of a number that we baked.
-Step on_refused(Event e) noexcept {
-  const bool proves = e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_hello ||
-                      e == Event::proof_with_fin;
+Step on_refused(Event e, const Treatment& t) noexcept {
+  if (t.syn == OnSyn::trap) return on_trapped(e);
+  const bool proves =
+      e == Event::proof || e == Event::proof_with_data || e == Event::proof_with_hello || e == Event::proof_with_fin;
   if (proves) return {State::replied, Verdict::reply, Reason::blocked_rejected};
   return drop(State::none, Reason::blocked);
 }
@@ -63,7 +72,7 @@ bool is_new_syn(Event e) noexcept {
 }
 
 Step on_none(Event e, const Treatment& t) noexcept {
-  if (refuses_alone(t) && e < Event::syn_ack && !is_new_syn(e)) return on_refused(e);
+  if (refuses_alone(t) && e < Event::syn_ack && !is_new_syn(e)) return on_refused(e, t);
   switch (e) {
     case Event::syn:
     case Event::syn_meetable:
@@ -75,6 +84,7 @@ Step on_none(Event e, const Treatment& t) noexcept {
       if (t.observe) return {State::syn_seen, Verdict::count, Reason::blocked_observed};
       if (t.syn == OnSyn::reset) return {State::none, Verdict::reset, Reason::blocked};
       if (t.syn == OnSyn::reject) return {State::none, Verdict::answer, Reason::met};  // without a record
+      if (t.syn == OnSyn::trap) return {State::none, Verdict::answer, Reason::trapped};
       return drop(State::none, Reason::blocked);
     case Event::syn_ack:
     case Event::syn_ack_other: return server_answers(t);

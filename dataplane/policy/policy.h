@@ -82,7 +82,7 @@ struct Step {
 
 // Is such a source refused by ourselves? Then its segments without an entry are ours to judge and never the server's.
 [[nodiscard]] constexpr bool refuses_alone(const Treatment& t) noexcept {
-  return t.judged && !t.observe && t.syn == OnSyn::reject;
+  return t.judged && !t.observe && (t.syn == OnSyn::reject || t.syn == OnSyn::trap);
 }
 
 // Observe mode: what enforcement would have done to a flow of this class.

@@ -23,6 +23,7 @@ enum class OnSyn : uint8_t {
   drop,
   reset,
   reject,  // we complete the handshake, refuse by an SMTP reply and close; the server hears nothing
+  trap,    // we complete the handshake and take nothing, for as long as it likes; the server hears nothing
 };
 enum class Withhold : uint8_t { none, banner, defer };  // defer: banner, until the server's profile is learned
 enum class OnEarlyTalk : uint8_t { count, reset, reject };

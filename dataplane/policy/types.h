@@ -101,6 +101,7 @@ inline constexpr size_t kVerdicts = 11;
   X(replied, "segment after a reply of ours")                                                          \
   X(stray_of_server, "segment of a server that was not dialled")                                       \
   X(early_talk_rejected, "spoke before the greeting was read; refused with 521")                       \
+  X(trapped, "source is blocked; its connection is taken and nothing of what it sends")                \
   X(blocked_rejected, "source is blocked; refused with 554")                                           \
   /* never evidence */                                                                                 \
   X(ahead_ack, "acknowledges what was never sent")                                                     \

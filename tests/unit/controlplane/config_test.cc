@@ -71,7 +71,8 @@ log { file /var/log/mire/flows.json; }
   EXPECT_EQ(c.penalty_first, std::chrono::minutes{2});
   EXPECT_EQ(c.penalty_most, std::chrono::hours{12});
   EXPECT_EQ(c.log_file, "/var/log/mire/flows.json");
-  EXPECT_EQ(c.texts, (std::array<std::string, 4>{"too soon", "see https://x.example/?a=%address%", "later", "%reason%"}));
+  EXPECT_EQ(c.texts,
+            (std::array<std::string, 4>{"too soon", "see https://x.example/?a=%address%", "later", "%reason%"}));
 
   policy::Treatments expected = policy::default_treatments();
   auto& trusted = expected[static_cast<size_t>(SourceClass::trusted)];
@@ -122,8 +123,19 @@ TEST(Config, RefusesSettingsOfLaterReleasesRatherThanIgnoringThem) {
   bad("class trusted { domain gmail.com; }", {"mire.conf:1: class trusted domain: not known; use prefix"});
   bad("treatment unknown { greeting { withhold trap; } }",
       {"mire.conf:1: treatment unknown greeting withhold trap: not known; use defer, banner or none"});
-  bad("treatment blocked { on-syn trap; }",
-      {"mire.conf:1: treatment blocked on-syn trap: not known; use pass, drop, reset or reject"});
+}
+
+TEST(Config, KnowsEveryWayToTakeASyn) {
+  const auto on_syn = [](const char* word) {
+    return of(good(std::string("treatment blocked { on-syn ") + word + "; }"), SourceClass::blocked).syn;
+  };
+  EXPECT_EQ(on_syn("pass"), policy::OnSyn::pass);
+  EXPECT_EQ(on_syn("drop"), policy::OnSyn::drop);
+  EXPECT_EQ(on_syn("reset"), policy::OnSyn::reset);
+  EXPECT_EQ(on_syn("reject"), policy::OnSyn::reject);
+  EXPECT_EQ(on_syn("trap"), policy::OnSyn::trap);
+  bad("treatment blocked { on-syn hold; }",
+      {"mire.conf:1: treatment blocked on-syn hold: not known; use pass, drop, reset, reject or trap"});
 }
 
 TEST(Config, RefusesWhatIsGivenTwice) {

@@ -1,6 +1,8 @@
 // Sources that are refused by ourselves: they hear us, and the server hears nothing.
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/support/gateway.h"
 
 namespace mire::test {
@@ -140,8 +142,7 @@ TEST_P(BlockedOf, RejectSaysWhatTheOperatorWrote) {
   s.gw.forget();
   t.ack();
   ASSERT_EQ(s.gw.sent.size(), 1u);
-  EXPECT_EQ(s.gw.sent[0].text(),
-            "554 5.7.1 ask about " + wire::to_string(t.client) + " (blocked_rejected)\r\n");
+  EXPECT_EQ(s.gw.sent[0].text(), "554 5.7.1 ask about " + wire::to_string(t.client) + " (blocked_rejected)\r\n");
 }
 
 TEST(Blocked, RejectBelievesNoNumberThatItDidNotGive) {
@@ -250,6 +251,154 @@ TEST(Blocked, AnUnprotectedServerIsNoneOfOurs) {
   EXPECT_EQ(t.syn(), Fate::forward);
   t.server = address("198.19.0.99");
   EXPECT_EQ(t.syn(), Fate::drop);
+}
+
+// --- the trap
+
+TEST_P(BlockedOf, TrapTakesTheConnectionWithAClosedWindow) {
+  Scene s(OnSyn::trap);
+  Blocked t(s.gw, GetParam());
+  t.timestamps = true;
+  t.knock();
+  const Sent& answer = s.gw.sent[0];
+  EXPECT_EQ(answer.h.flags, kSyn | kAck);
+  EXPECT_EQ(answer.h.ack, t.client_isn + 1);
+  EXPECT_EQ(answer.h.window, 0);
+  EXPECT_FALSE(answer.options().has_window_scale || answer.options().sack_permitted || answer.options().has_timestamps);
+  s.gw.forget();
+  EXPECT_EQ(t.ack(), Fate::drop);
+  EXPECT_TRUE(s.gw.sent.empty()) << "an ACK is not acknowledged";
+  EXPECT_EQ(s.records(), 0u);
+}
+
+TEST_P(BlockedOf, TrapAnswersDataAndProbesOneForOneForAsLongAsTheyCome) {
+  Scene s(OnSyn::trap);
+  Blocked t(s.gw, GetParam());
+  t.knock();
+  t.ack();
+  for (int hour = 0; hour < 100; ++hour) {
+    s.gw.now += std::chrono::hours{1};
+    s.gw.forget();
+    t.say(0, 0, "EHLO a.example\r\n");    // the whole queue, window or not
+    t.say(16, 0, "MAIL FROM:<a@b>\r\n");  // and more of it
+    t.say(0, 0, "E");                     // a window probe of one byte (RFC 9293 3.8.6.1)
+    t.from_client(kAck, 0xffffffff, 0);   // one without, as Linux sends it; and any keepalive
+    t.say(0xffffffff, 0, "x");            // a keepalive with a byte of garbage
+    ASSERT_EQ(s.gw.sent.size(), 5u);
+    for (const Sent& a : s.gw.sent) {
+      EXPECT_EQ(a.to, Side::wan);
+      EXPECT_EQ(a.h.flags, kAck);
+      EXPECT_EQ(a.h.window, 0);
+      EXPECT_EQ(t.in_client(a.h.ack), 0u) << "not a byte is acknowledged";
+      EXPECT_EQ(t.in_server(a.h.seq), 0u);
+      EXPECT_LE(a.frame.size(), GetParam() == 4 ? 60u : 74u);
+      EXPECT_TRUE(wire::checksums_valid(a.frame, a.h));
+    }
+    EXPECT_FALSE(s.server_heard());
+  }
+  EXPECT_EQ(s.records(), 0u);
+}
+
+TEST(Blocked, TrapLetsGoWhoGoes) {
+  Scene s(OnSyn::trap);
+  Blocked t(s.gw);
+  t.knock();
+  s.gw.forget();
+  t.ack();
+  EXPECT_EQ(t.from_client(kFin | kAck, 0, 0), Fate::drop);
+  EXPECT_EQ(t.from_client(kFin | kAck, 16, 0, "QUIT\r\n"), Fate::drop);
+  EXPECT_EQ(t.from_client(kRst, 0, 0), Fate::drop);
+  EXPECT_EQ(t.from_client(kRst | kAck, 0, 0), Fate::drop);
+  EXPECT_TRUE(s.gw.sent.empty());
+  EXPECT_FALSE(s.server_heard());
+}
+
+TEST(Blocked, TrapAnswersNoNumberThatIsNotItsOwn) {
+  Scene s(OnSyn::trap);
+  for (uint32_t n = 0; n < 5000; ++n) {
+    Blocked t(s.gw);
+    t.server_isn = {n * 811'131u};
+    EXPECT_EQ(t.say(0, 0, "EHLO a.example\r\n"), Fate::drop);
+    EXPECT_EQ(t.from_client(kAck, 0xffffffff, 0), Fate::drop);
+  }
+  EXPECT_LE(s.gw.sent.size(), 2u) << "one in 65,000 would be answered, as if it had been trapped";
+  EXPECT_FALSE(s.server_heard());
+}
+
+TEST(Blocked, TrapNeverSendsMoreThanCameWhateverComes) {
+  Scene s(OnSyn::trap);
+  std::mt19937 chance(5);
+  for (int n = 0; n < 20'000; ++n) {
+    Blocked t(s.gw, n % 2 == 0 ? 4 : 6);
+    t.port = static_cast<uint16_t>(chance() % 50);
+    s.gw.now += milliseconds{1};
+    s.gw.forget();
+    if (chance() % 4 == 0) {
+      t.syn({}, chance() % 2 == 0 ? kFullSyn : std::vector<uint8_t>{});
+    } else {
+      t.server_isn = t.client_isn;  // near enough for some
+      t.from_client(static_cast<uint8_t>(chance() % 64), static_cast<uint32_t>(n % 3 - 1), 0,
+                    std::string(chance() % 4, 'x'));
+    }
+    ASSERT_LE(s.gw.sent.size(), 1u);
+  }
+  EXPECT_EQ(s.records(), 0u);
+  EXPECT_FALSE(s.server_heard());
+}
+
+TEST(Blocked, TrapIsBoundedInAllAndForEachSource) {
+  lcore::PipelineOptions o = Scene::options();
+  o.traps_per_second = 30;
+  o.traps_per_source = 10;
+  Scene s(OnSyn::trap, o);
+  const auto knocks = [&](const char* from, int times) {
+    s.gw.forget();
+    for (int n = 1; n <= times; ++n) {
+      Blocked t(s.gw);
+      t.client = address(from);
+      if (!t.client.is_v4()) t.server = address("2001:db8:25::25");
+      t.port = static_cast<uint16_t>(n);
+      t.syn();
+    }
+    return s.gw.sent.size();
+  };
+  EXPECT_EQ(knocks("198.18.5.1", 100), 10u);
+  EXPECT_EQ(knocks("198.18.5.2", 100), 10u);
+  EXPECT_EQ(knocks("2001:db8:5::1", 5), 5u);
+  EXPECT_EQ(knocks("2001:db8:5::2", 100), 5u) << "a /64 is one source";
+  EXPECT_EQ(knocks("198.18.5.3", 100), 0u) << "30 in all";
+  s.gw.now += seconds{1};
+  EXPECT_EQ(knocks("198.18.5.1", 100), 10u);
+}
+
+TEST(Blocked, TrapHolds100000ClientsWithoutARecord) {
+  lcore::PipelineOptions o = Scene::options();
+  o.traps_per_second = 1u << 20;
+  o.traps_per_source = 1u << 20;
+  Scene s(OnSyn::trap, o);
+  std::vector<SeqNo> numbers;
+  for (uint32_t n = 0; n < 100'000; ++n) {
+    Blocked t(s.gw);
+    t.client.bytes[15] = static_cast<uint8_t>(n / 50'000 + 1);
+    t.port = static_cast<uint16_t>(1024 + n % 50'000);
+    t.syn();
+    ASSERT_EQ(s.gw.sent.size(), 1u);
+    numbers.push_back(s.gw.sent[0].h.seq);
+    s.gw.forget();
+  }
+  s.gw.now += std::chrono::minutes{30};
+  for (uint32_t n = 0; n < 100'000; ++n) {
+    Blocked t(s.gw);
+    t.client.bytes[15] = static_cast<uint8_t>(n / 50'000 + 1);
+    t.port = static_cast<uint16_t>(1024 + n % 50'000);
+    t.server_isn = numbers[n];
+    t.from_client(kAck, 0xffffffff, 0);
+    ASSERT_EQ(s.gw.sent.size(), 1u);
+    ASSERT_EQ(t.in_client(s.gw.sent[0].h.ack), 0u);
+    s.gw.forget();
+  }
+  EXPECT_EQ(s.records(), 0u);
+  EXPECT_TRUE(s.gw.events.empty());
 }
 
 }  // namespace

@@ -121,8 +121,8 @@ TEST(Layout, RefusesTextsThatNobodyMaySend) {
     refused(TextPart{0, 0, true, text}, "message text part: a text that is not printable ASCII");
   refused(TextPart{0, 0, true, std::string("a\0b", 3)}, "message text part: a text that is not printable ASCII");
   refused(TextPart{0, 0, true, ""}, "message text part: text length is 0, outside 1 to 112");
-  refused(TextPart{kTexts, 0, true, "a"}, fmt::format("message text part: which text is {0}, outside 0 to {1}", kTexts,
-                                                      kTexts - 1).c_str());
+  refused(TextPart{kTexts, 0, true, "a"},
+          fmt::format("message text part: which text is {0}, outside 0 to {1}", kTexts, kTexts - 1).c_str());
   refused(TextPart{0, kTextParts, true, "a"}, "message text part: part is 5, outside 0 to 4");
   refused(TextPart{0, 0, false, "a"}, "message text part: a part that is not the last is not full");
 }

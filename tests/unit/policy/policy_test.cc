@@ -45,6 +45,8 @@ std::vector<Treatment> treatments() {
     t = base;
     t.syn = OnSyn::reject;
     v.push_back(t);
+    t.syn = OnSyn::trap;
+    v.push_back(t);
   }
   return v;
 }
@@ -308,6 +310,17 @@ TEST(Policy, ABlockedSourceThatIsRejectedGetsItsReplyWithItsProof) {
   t.observe = true;
   EXPECT_EQ(step(State::none, Event::syn, t), (Step{State::syn_seen, Verdict::count, Reason::blocked_observed}));
   EXPECT_EQ(step(State::none, Event::unproven, t), (Step{State::none, Verdict::pass, Reason::no_entry}));
+}
+
+TEST(Policy, ATrappedSourceIsAnsweredWithoutARecordAndLetGoWhenItGoes) {
+  Treatment t = default_treatments()[size_t(SourceClass::blocked)];
+  t.syn = OnSyn::trap;
+  for (const Event e : {Event::syn, Event::syn_meetable, Event::proof_with_data, Event::early, Event::nothing_new})
+    EXPECT_EQ(step(State::none, e, t), (Step{State::none, Verdict::answer, Reason::trapped})) << to_string(e);
+  for (const Event e : {Event::proof, Event::proof_with_fin, Event::fin})
+    EXPECT_EQ(step(State::none, e, t), (Step{State::none, Verdict::drop, Reason::trapped})) << to_string(e);
+  for (const Event e : {Event::reset, Event::reset_inexact, Event::unproven, Event::unproven_data, Event::outside})
+    EXPECT_EQ(step(State::none, e, t), (Step{State::none, Verdict::drop, Reason::blocked})) << to_string(e);
 }
 
 TEST(Policy, AnotherProtocolNeverDemotesATrustedOrKnownSource) {
