@@ -33,7 +33,7 @@ class ConfigReader {
                {{"ports", Shape::block, [this](const Statement& s) { ports(s); }},
                 {"protect", Shape::any, [this](const Statement& s) { protect(s); }},
                 {"treatment", Shape::named_block,
-                 [this](const Statement& s) { read_treatment(s, config_.treatments, problems_); }},
+                 [this](const Statement& s) { read_treatment(s, config_.treatments, config_.teasers, problems_); }},
                 {"class", Shape::named_block, [this](const Statement& s) { members(s); }},
                 {"penalty", Shape::block, [this](const Statement& s) { penalty(s); }},
                 {"observe", Shape::value,

@@ -34,8 +34,9 @@ struct Config {
   std::chrono::milliseconds penalty_most = std::chrono::hours{24};
   std::vector<wire::Address> protect;  // empty: every lan address
   std::vector<ClassMember> members;
-  std::array<std::string, smtp::kOwnReplies> texts;  // of our own replies; empty: the default
-  std::string log_file = "-";                        // "-": standard output
+  std::array<std::string, smtp::kOwnReplies> texts;   // of our own replies; empty: the default
+  std::array<std::string, policy::kClasses> teasers;  // of classes whose treatment has one
+  std::string log_file = "-";                         // "-": standard output
   friend bool operator==(const Config&, const Config&) = default;
 };
 

@@ -76,8 +76,8 @@ void apply(const Hold& hold, HoldRange& range, Problems& problems) {
 
 class Reader {
  public:
-  Reader(Place place, Treatment& treatment, Problems& problems)
-      : place_(std::move(place)), treatment_(treatment), problems_(problems) {}
+  Reader(Place place, Treatment& treatment, std::string& teaser, Problems& problems)
+      : place_(std::move(place)), treatment_(treatment), teaser_(teaser), problems_(problems) {}
 
   void read(const Statement& s) {
     using Shape = Key::Shape;
@@ -125,13 +125,23 @@ class Reader {
 
   void greeting(const Statement& b) {
     const Place inside{place_.at(b.key())};
-    hold_block(b, greeting_, {{"withhold", Key::Shape::value, [&](const Statement& v) {
-                                 withhold_line_ = v.line();
-                                 const Choices<policy::Withhold> choices{{"defer", policy::Withhold::defer},
-                                                                         {"banner", policy::Withhold::banner},
-                                                                         {"none", policy::Withhold::none}};
-                                 withhold_ = choose(v, inside, choices, problems_);
-                               }}});
+    hold_block(b, greeting_,
+               {{"withhold", Key::Shape::value,
+                 [&](const Statement& v) {
+                   withhold_line_ = v.line();
+                   const Choices<policy::Withhold> choices{{"defer", policy::Withhold::defer},
+                                                           {"banner", policy::Withhold::banner},
+                                                           {"none", policy::Withhold::none}};
+                   withhold_ = choose(v, inside, choices, problems_);
+                 }},
+                {"teaser", Key::Shape::value, [&](const Statement& v) {
+                   const std::string& line = v.words[1].text;
+                   if (const auto why = smtp::why_no_teaser(line); !why.empty())
+                     return problems_.add(v.line(), inside.at("teaser " + printable(line)), std::string(why));
+                   teaser_ = line;
+                   teaser_line_ = v.line();
+                   treatment_.teaser = true;
+                 }}});
   }
 
   void flows(const Statement& b) {
@@ -156,6 +166,9 @@ class Reader {
   void finish() {
     apply(syn_ack_, treatment_.syn_ack, problems_);
     apply_withhold();
+    if (teaser_line_ != 0 && treatment_.withhold != policy::Withhold::defer)
+      problems_.add(teaser_line_, place_.at("greeting teaser"),
+                    "only with withhold defer; add it, or remove the teaser");
     const uint32_t together = uint32_t{treatment_.syn_ack.max_ms} + treatment_.greeting.max_ms;
     if (together <= policy::kHoldCapMs) return;
     const bool greeting_said = greeting_.max.line != 0;
@@ -187,7 +200,9 @@ class Reader {
 
   Place place_;
   Treatment& treatment_;
+  std::string& teaser_;
   Problems& problems_;
+  unsigned teaser_line_ = 0;
   Hold syn_ack_;
   Hold greeting_;
   std::optional<policy::Withhold> withhold_;
@@ -210,13 +225,15 @@ std::optional<bool> read_bool(const Statement& s, const Place& place, Problems& 
   return choose(s, place, Choices<bool>{{"true", true}, {"false", false}}, problems);
 }
 
-void read_treatment(const Statement& s, policy::Treatments& treatments, Problems& problems) {
+void read_treatment(const Statement& s, policy::Treatments& treatments,
+                    std::array<std::string, policy::kClasses>& teasers, Problems& problems) {
   const std::optional<SourceClass> source_class = read_class(s.words[1], "treatment", problems);
   if (!source_class) return;
   if (*source_class == SourceClass::exempt)
     return problems.add(s.line(), "treatment exempt",
                         "exempt sources are never judged; give the treatment to trusted, or remove it");
-  Reader(Place{"treatment " + s.words[1].text}, treatments[static_cast<size_t>(*source_class)], problems).read(s);
+  const auto index = static_cast<size_t>(*source_class);
+  Reader(Place{"treatment " + s.words[1].text}, treatments[index], teasers[index], problems).read(s);
 }
 
 }  // namespace mire::config

@@ -14,6 +14,7 @@ namespace mire::config {
 [[nodiscard]] std::optional<bool> read_bool(const Statement&, const Place&, Problems&);
 
 // Changes what the block names, if all of it is right.
-void read_treatment(const Statement&, policy::Treatments&, Problems&);
+void read_treatment(const Statement&, policy::Treatments&, std::array<std::string, policy::kClasses>& teasers,
+                    Problems&);
 
 }  // namespace mire::config

@@ -25,6 +25,7 @@ std::vector<mailbox::Down> publication(const config::Config& c, const Remembered
   for (const wire::Address& server : c.protect) out.emplace_back(mailbox::Protect{server});
   for (const config::ClassMember& m : c.members) out.emplace_back(mailbox::ClassPrefix{m.prefix, m.source_class});
   for (size_t i = 0; i < c.texts.size(); ++i) put_text(out, i, c.texts[i]);
+  for (size_t i = 0; i < c.teasers.size(); ++i) put_text(out, smtp::kOwnReplies + i, c.teasers[i]);
   for (const mailbox::EarlyHello& e : remembered.early_hellos) out.emplace_back(e);
   for (const mailbox::Penalty& p : remembered.penalties) out.emplace_back(p);
   return out;

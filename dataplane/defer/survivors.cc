@@ -28,7 +28,7 @@ struct SurvivorFile::Place {
 };
 
 namespace {
-constexpr uint64_t kMagic = 0x31736c6c65726d01;  // changes with the meaning of a record
+constexpr uint64_t kMagic = 0x31736c6c65726d02;  // changes with the meaning of a record
 constexpr uint64_t kPatienceMs = 120'000;
 
 bool sound(const Survivor& s) noexcept {
@@ -37,7 +37,8 @@ bool sound(const Survivor& s) noexcept {
   const auto link = [](const wire::LinkHeader& l) { return l.length >= 14 && l.length <= l.bytes.size(); };
   return state && static_cast<size_t>(s.source_class) < policy::kClasses && link(s.to_server) && link(s.to_client) &&
          s.name.client.is_v4() == s.name.server.is_v4() && s.name.client_port != 0 && s.name.client_port < 65536 &&
-         s.greeting_length != 0 && s.greeting_length <= Survivor::kGreeting && s.hold_ms <= policy::kHoldCapMs;
+         s.greeting_length != 0 && s.greeting_length <= Survivor::kGreeting && s.teaser_length < s.greeting_length &&
+         s.hold_ms <= policy::kHoldCapMs;
 }
 }  // namespace
 

@@ -58,6 +58,7 @@ struct Survivor {
   wire::LinkHeader to_client;
   Offer offer;  // what is known of the server
   uint16_t greeting_length = 0;
+  uint16_t teaser_length = 0;  // deferred, invited: of the line before the server's own, if the client was told one
   std::array<uint8_t, kGreeting> greeting{};
 };
 

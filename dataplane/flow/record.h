@@ -46,7 +46,7 @@ enum Flag : uint8_t {
   kEndKnown = 0x04,    // the greeting's end is known: end()
   kWouldReset = 0x08,  // observe mode: enforcement would have reset it
   kServerFin = 0x10,   // a FIN of the server is parked behind the greeting, or has passed
-  kReadWhole = 0x10,   // invited: the client has acknowledged the greeting whole
+  kReadWhole = 0x10,   // deferred, invited: the client has acknowledged whole what went out
   kReported = 0x20,    // an event that ends the flow was sent already
   kSpoke = 0x40,       // some payload of the client passed
   kForgiven = 0x80,    // greeting unread: it began with an EHLO that PIPECONNECT had invited
@@ -117,8 +117,8 @@ struct State32 {
   void set_repeats(uint32_t n) noexcept { word_b = n; }
   [[nodiscard]] uint16_t repeat_ms() const noexcept { return hold_ms; }
   void set_repeat_ms(uint64_t ms) noexcept { hold_ms = static_cast<uint16_t>(ms); }
-  // invited: the greeting that went out (hold/ number). dialling: dialogue number. replied: the reply (hold/ number, 0:
-  // none kept). finished: the number of our FIN.
+  // deferred: the teaser that went out (hold/ number, 0: none). invited: the greeting that went out (hold/ number).
+  // dialling: dialogue number. replied: the reply (hold/ number, 0: none kept). finished: the number of our FIN.
   [[nodiscard]] uint32_t sent() const noexcept { return word_b; }
   void set_sent(uint32_t id) noexcept { word_b = id; }
   // replied: the next number of the client, as we acknowledged it. (Ours, behind our FIN, is server_next().)

@@ -382,7 +382,8 @@ void Pipeline::Impl::early_talk(const FrameRef& f, const Column& c, Handle h, co
     report(h, at, st.verdict, st.reason, held_ms, said, penalty);
     s.set(flow::kReported);
     // A reply must be the next thing that the client reads: one who has not read all that went out is reset.
-    const bool heard = at != State::greeted && at != State::invited ? true : c.headers.ack == sent_to(h);
+    const bool spoken = at == State::greeted || at == State::invited || at == State::deferred;
+    const bool heard = !spoken || c.headers.ack == sent_to(h);
     if (st.verdict == Verdict::reply && heard) {
       if (!flow::is_meeting(at)) reset_server(h, s.client_first());
       reply(h, &c.headers, st.reason);

@@ -115,6 +115,7 @@ void Pipeline::Impl::drop_payload_refs(Handle h) {
     case State::closing:
       if (s.dialogue() != 0) give_dialogue(s.dialogue());
       break;
+    case State::deferred:
     case State::invited:
     case State::replied:
       if (s.sent() != 0) banners_.release(s.sent());
@@ -139,8 +140,7 @@ void Pipeline::Impl::drop_payload_refs(Handle h) {
     case State::finished:
     case State::tombstone:
     case State::joined:
-    case State::met:
-    case State::deferred: break;
+    case State::met: break;
   }
   s.word_c = 0;
 }
@@ -208,7 +208,8 @@ void Pipeline::Impl::change(Handle h, State next) {
       ((was == State::due || was == State::waiting) && (next == State::greeted || next == State::banner_held));
   const bool met_on = flow::is_meeting(was) && (flow::is_meeting(next) || next == State::talking);  // they see to it
   if (!followed && !keeps_banner && !met_on) drop_payload_refs(h);
-  if (was == State::invited) s.set(flow::kReadWhole, false);
+  if (was == State::invited || (was == State::deferred && next != State::invited)) s.set(flow::kReadWhole, false);
+  if (was == State::met && next == State::deferred) s.set_sent(0);  // no longer how often the SYN-ACK was repeated
   if (flow::knows_forgiven(was) && !flow::knows_forgiven(next)) s.set(flow::kForgiven, false);
 
   switch (next) {

@@ -26,7 +26,9 @@ constexpr uint16_t kCrowdStep = 3;
 SeqNo Pipeline::Impl::sent_to(Handle h) const {
   const flow::State32& s = flows_[h];
   switch (s.state) {
-    case State::invited: return s.server_first() + static_cast<uint32_t>(banners_.bytes(s.sent()).size());
+    case State::deferred:
+    case State::invited:
+      return s.server_first() + (s.sent() == 0 ? 0 : static_cast<uint32_t>(banners_.bytes(s.sent()).size()));
     case State::dialling: return dialogues_[s.sent()].greeted_to;
     case State::greeted:
     case State::replied: return s.server_next();
@@ -42,8 +44,7 @@ SeqNo Pipeline::Impl::sent_to(Handle h) const {
     case State::finished:
     case State::tombstone:
     case State::joined:
-    case State::met:
-    case State::deferred: break;
+    case State::met: break;
   }
   return s.server_first();
 }
@@ -126,6 +127,7 @@ void Pipeline::Impl::do_meeting_step(FrameRef& f, Column& c, Handle h, Event e, 
       enter(h, st.next);
       policy::HoldRange range = st.hold;
       if (range.max_ms == 0) range = {1, 1};  // the treatment has changed since the SYN
+      if (st.reason == Reason::teased) tease(h);
       begin_hold(h, range);
       keep(h);
       return;
@@ -162,7 +164,8 @@ void Pipeline::Impl::answer_client(const FrameRef& f, const Column& c, Handle h,
     }
     return;
   }
-  if (s.state == State::invited && e == Event::nothing_new && hdr.ack == sent_to(h)) s.set(flow::kReadWhole);
+  const bool listens = s.state == State::invited || s.state == State::deferred;
+  if (listens && e == Event::nothing_new && hdr.ack == sent_to(h)) s.set(flow::kReadWhole);
   // A SYN (RFC 5961 4.2), or a keepalive or probe below what we expect (RFC 9293 3.8.4); an ACK is not acknowledged.
   if (is_syn || hdr.seq < s.client_first()) acknowledge_client(h, s.client_first());
 }
@@ -202,29 +205,72 @@ void Pipeline::Impl::finish_met(Handle h, const FrameRef& f, const wire::Headers
 
 // --- the greeting ----------------------------------------------------------------------------------------------------
 
-// The hold is over: the client gets the greeting that we have learned.
+// The first line of the greeting, while the rest is held.
+void Pipeline::Impl::tease(Handle h) {
+  flow::State32& s = flows_[h];
+  const std::string& line = settings_->teasers[static_cast<size_t>(s.source_class)];
+  MIRE_ASSERT(line.size() + 2 <= smtp::kLongestReply);
+  std::array<uint8_t, smtp::kLongestReply> whole;
+  const auto end = std::copy(line.begin(), line.end(), whole.begin());
+  end[0] = '\r';
+  end[1] = '\n';
+  const uint32_t id = banners_.acquire(std::span{whole}.first(line.size() + 2), smtp::kLongestReply);
+  if (id == 0) {
+    count(Reason::banner_pool_full);  // the greeting will be the learned one alone
+    return;
+  }
+  s.set_sent(id);
+  send_greeting(h);
+}
+
+// A teaser and the learned greeting as one. 0: no room.
+uint32_t Pipeline::Impl::greeting_behind(uint32_t teaser, uint32_t learned) {
+  const auto first = banners_.bytes(teaser), rest = banners_.bytes(learned);
+  if (first.size() + rest.size() > scratch_.size()) return 0;
+  const auto at = std::copy(first.begin(), first.end(), scratch_.begin());
+  std::copy(rest.begin(), rest.end(), at);
+  const size_t segment = first.size() + banners_.largest_segment(learned);
+  return banners_.acquire(std::span{scratch_}.first(first.size() + rest.size()), static_cast<uint16_t>(segment));
+}
+
+// The hold is over: the client gets the greeting that we have learned, behind the teaser if it had one.
 void Pipeline::Impl::invite(Handle h) {
   const defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
-  const uint32_t learned = profile.greeting();
+  const uint32_t learned = profile.greeting(), teaser = flows_[h].sent();
   MIRE_ASSERT(learned != 0);
+  uint32_t greeting = learned;
+  size_t from = 0;
+  if (teaser == 0) {
+    banners_.share(learned);
+  } else {
+    greeting = greeting_behind(teaser, learned);
+    if (greeting == 0) {
+      count(Reason::banner_pool_full);
+      flows_[h].set(flow::kReported);
+      reply(h, nullptr, Reason::server_down);  // its greeting cannot be finished, so it comes again
+      return;
+    }
+    if (flows_[h].has(flow::kReadWhole)) from = banners_.bytes(teaser).size();  // else the teaser was perhaps lost
+    banners_.release(teaser);
+  }
   enter(h, State::invited);
   flow::State32& s = flows_[h];
-  banners_.share(learned);
-  s.set_sent(learned);
+  s.set_sent(greeting);
   s.set_tries(0);
   s.set(flow::kReadWhole, false);
-  send_greeting(h);
+  send_greeting(h, from);
   arm(h, kInvitedSteps[0]);
   keep(h);
 }
 
-void Pipeline::Impl::send_greeting(Handle h) {
+// What goes out of a greeting or teaser, from an offset on.
+void Pipeline::Impl::send_greeting(Handle h, size_t from) {
   const flow::State32& s = flows_[h];
   const auto bytes = banners_.bytes(s.sent());
   const uint16_t most = s.offered().mss == 0 ? kLeastMss : s.offered().mss;
   const size_t room = s.has(flow::kTimestamps) ? 12 : 0;
   const size_t step = std::max<size_t>(std::min<size_t>(banners_.largest_segment(s.sent()), most - room), 1);
-  for (size_t at = 0; at < bytes.size(); at += step) {
+  for (size_t at = from; at < bytes.size(); at += step) {
     const auto part = bytes.subspan(at, std::min(step, bytes.size() - at));
     wire::Segment seg = to_client(h);
     seg.flags = static_cast<uint8_t>(wire::kAck | (at + part.size() == bytes.size() ? wire::kPsh : 0));

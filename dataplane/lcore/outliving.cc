@@ -46,8 +46,17 @@ void Pipeline::Impl::keep(Handle h) {
   if (options_.keeper == nullptr || !outlives(h)) return;
   const flow::State32& s = flows_[h];
   const defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
-  const auto greeting = profile.greeting() == 0 ? std::span<const uint8_t>{} : banners_.bytes(profile.greeting());
-  if (greeting.empty() || greeting.size() > defer::Survivor::kGreeting) {
+  const auto learned = profile.greeting() == 0 ? std::span<const uint8_t>{} : banners_.bytes(profile.greeting());
+  auto greeting = learned;
+  std::span<const uint8_t> teaser;
+  if (s.state == State::deferred && s.sent() != 0) teaser = banners_.bytes(s.sent());
+  if (s.state == State::invited) {
+    greeting = banners_.bytes(s.sent());
+    const bool teased = greeting.size() > learned.size() && std::ranges::equal(greeting.last(learned.size()), learned);
+    if (teased) teaser = greeting.first(greeting.size() - learned.size());
+    greeting = greeting.subspan(teaser.size());
+  }
+  if (learned.empty() || teaser.size() + greeting.size() > defer::Survivor::kGreeting) {
     count(Reason::not_kept);
     return;
   }
@@ -62,8 +71,9 @@ void Pipeline::Impl::keep(Handle h) {
   v.to_server = paths_[s.path].to_server;
   v.to_client = paths_[s.path].to_client;
   v.offer = profile.offer();
-  v.greeting_length = static_cast<uint16_t>(greeting.size());
-  std::copy(greeting.begin(), greeting.end(), v.greeting.begin());
+  v.greeting_length = static_cast<uint16_t>(teaser.size() + greeting.size());
+  v.teaser_length = static_cast<uint16_t>(teaser.size());
+  std::copy(greeting.begin(), greeting.end(), std::copy(teaser.begin(), teaser.end(), v.greeting.begin()));
   if (s.state == State::talking) {
     const DialogueRecord& r = dialogues_[s.dialogue()];
     v.translation = r.translation;
@@ -84,21 +94,24 @@ void Pipeline::Impl::restore(const defer::Survivor& v, Time now) {
   const uint32_t server = endpoint_for(v.name.server, wire::VlanStack{v.name.vlan}, true);
   if (server == 0) return;
   defer::ServerProfile& profile = known_servers_[server].profile;
-  const auto text = std::span{v.greeting}.first(v.greeting_length);
+  const auto whole = std::span{v.greeting}.first(v.greeting_length);
   if (profile.greeting() == 0) {
-    const uint32_t id = banners_.acquire(text, v.greeting_length);
+    const auto learned = whole.subspan(v.teaser_length);
+    const uint32_t id = banners_.acquire(learned, static_cast<uint16_t>(learned.size()));
     if (id == 0) return;
-    profile.restore(v.offer, v.generation, id, v.greeting_length);
+    profile.restore(v.offer, v.generation, id, static_cast<uint32_t>(learned.size()));
   }
   Column c;
   c.id = {v.name.client, static_cast<uint16_t>(v.name.client_port), static_cast<uint16_t>(server)};
   c.probe = flows_.probe(c.id);
   if (flows_.find(c.id, c.probe) != flow::kNoFlow) return;
   const uint32_t dialogue = v.state == State::talking ? take_dialogue() : 0;
-  const uint32_t greeting = v.state == State::invited ? banners_.acquire(text, v.greeting_length) : 0;
+  const auto told = v.state == State::invited    ? whole
+                    : v.state == State::deferred ? whole.first(v.teaser_length)
+                                                 : whole.first(0);
+  const uint32_t greeting = told.empty() ? 0 : banners_.acquire(told, v.greeting_length);
   const uint32_t path = paths_.acquire({v.to_server, v.to_client});
-  const bool room =
-      path != 0 && (dialogue != 0) == (v.state == State::talking) && (greeting != 0) == (v.state == State::invited);
+  const bool room = path != 0 && (dialogue != 0) == (v.state == State::talking) && (greeting != 0) == !told.empty();
   const Handle h = room ? create(c, v.source_class, path) : flow::kNoFlow;
   if (h == flow::kNoFlow) {
     if (path != 0 && !room) paths_.release(path);
@@ -128,8 +141,8 @@ void Pipeline::Impl::restore(const defer::Survivor& v, Time now) {
     s.set_client_clock(v.client_clock);
     s.set_offered(std::bit_cast<flow::ParkedSynAck>(v.offered));
     s.window() = v.client_window;
+    s.set_sent(greeting);
     if (v.state == State::invited) {
-      s.set_sent(greeting);
       s.set_tries(0);
       arm(h, 1000);
     } else {

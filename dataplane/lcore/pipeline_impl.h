@@ -211,8 +211,10 @@ class Pipeline::Impl {
   void ask_again(Handle, uint16_t after_ms);
   void answer_client(const FrameRef&, const Column&, Handle, Event);
   void acknowledge_client(Handle, wire::SeqNo ack);
+  void tease(Handle);
   void invite(Handle);
-  void send_greeting(Handle);
+  [[nodiscard]] uint32_t greeting_behind(uint32_t teaser, uint32_t learned);
+  void send_greeting(Handle, size_t from = 0);
   void meeting_due(Handle);
   void finish_met(Handle, const FrameRef&, const wire::Headers&);
   [[nodiscard]] uint16_t advertised(Handle) const;

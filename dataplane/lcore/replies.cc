@@ -73,8 +73,8 @@ void Pipeline::Impl::reset_both(Handle h, State at, const wire::Headers& hdr) {
       reset_client(h, s.server_first());
       reset_server(h, s.client_first());
       return;
-    case State::met:  // the server knows nothing of it
-    case State::deferred: reset_client(h, s.server_first()); return;
+    case State::met: reset_client(h, s.server_first()); return;  // the server knows nothing of it
+    case State::deferred:
     case State::invited:
       reset_client(h, hdr.ack);
       if (hdr.ack != sent_to(h)) reset_client(h, sent_to(h));

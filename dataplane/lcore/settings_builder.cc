@@ -89,15 +89,20 @@ void SettingsBuilder::add(const mailbox::Penalty& p, Time now) {
 
 void SettingsBuilder::add(const mailbox::TextPart& t) {
   Draft& draft = texts_[t.which];
-  const std::string_view name = smtp::to_string(static_cast<smtp::OwnReply>(t.which));
-  if (draft.whole) return refuse(fmt::format("text {} came twice", name));
-  if (t.part != draft.parts) return refuse(fmt::format("text {}: part {} came for part {}", name, t.part, draft.parts));
+  const bool teaser = t.which >= smtp::kOwnReplies;
+  const size_t index = teaser ? t.which - smtp::kOwnReplies : t.which;
+  const std::string name = teaser
+                               ? fmt::format("teaser of {}", policy::to_string(static_cast<policy::SourceClass>(index)))
+                               : fmt::format("text {}", smtp::to_string(static_cast<smtp::OwnReply>(index)));
+  if (draft.whole) return refuse(fmt::format("{} came twice", name));
+  if (t.part != draft.parts) return refuse(fmt::format("{}: part {} came for part {}", name, t.part, draft.parts));
   draft.text += t.text;
   ++draft.parts;
   draft.whole = t.last;
   if (!draft.whole) return;
-  if (const auto why = smtp::why_unfit(draft.text); !why.empty()) return refuse(fmt::format("text {}: {}", name, why));
-  draft_->texts[t.which] = std::move(draft.text);
+  const auto why = teaser ? smtp::why_no_teaser(draft.text) : smtp::why_unfit(draft.text);
+  if (!why.empty()) return refuse(fmt::format("{}: {}", name, why));
+  (teaser ? draft_->teasers[index] : draft_->texts[index]) = std::move(draft.text);
 }
 
 SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {
@@ -111,6 +116,9 @@ SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {
   if (messages_ != c.messages) refuse(fmt::format("{} messages came, {} were sent", messages_, c.messages));
   for (const Draft& text : texts_)
     if (text.parts != 0 && !text.whole) refuse("a text has no end");
+  for (size_t i = 0; draft_ && i < policy::kClasses; ++i)
+    if (draft_->treatments[i].teaser == draft_->teasers[i].empty())
+      refuse("a teaser without its text, or a text without");
   if (!global_seen_) refuse("the global settings are missing");
   outcome.refusal = std::exchange(refusal_, {});
   if (outcome.refusal.empty()) outcome.settings = std::move(draft_);

@@ -124,6 +124,7 @@ void write(Writer& w, const ClassTreatment& c) noexcept {
   w.put(t.pipelining);
   w.put(t.judged);
   w.put(t.observe);
+  w.put(t.teaser);
   for (const policy::HoldRange hold : {t.syn_ack, t.greeting}) {
     w.put(hold.min_ms);
     w.put(hold.max_ms);
@@ -215,6 +216,8 @@ Result<Down> read_treatment(Reader r) {
   t.pipelining = r.word<policy::OnPipelining>("pipelining", 2);
   t.judged = r.flag("judged");
   t.observe = r.flag("observe");
+  t.teaser = r.flag("teaser");
+  if (t.teaser && t.withhold != policy::Withhold::defer) r.wrong("a teaser without withhold defer");
   t.syn_ack = read_hold(r, "SYN-ACK hold");
   t.greeting = read_hold(r, "greeting hold");
   if (t.syn_ack.max_ms + uint32_t{t.greeting.max_ms} > policy::kHoldCapMs) r.wrong("holds together exceed the cap");

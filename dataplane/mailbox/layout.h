@@ -122,14 +122,14 @@ struct Penalty {
 };
 // A text, in parts: a message is shorter than a line of SMTP. All parts but the last are full.
 struct TextPart {
-  uint8_t which = 0;  // smtp::OwnReply
+  uint8_t which = 0;  // smtp::OwnReply, and behind them the teaser of each class
   uint8_t part = 0;   // counted from 0
   bool last = true;
   std::string text;  // 1 to kTextPart bytes of printable ASCII
   friend bool operator==(const TextPart&, const TextPart&) = default;
 };
 inline constexpr size_t kTextPart = 112;
-inline constexpr uint8_t kTexts = smtp::kOwnReplies;
+inline constexpr uint8_t kTexts = smtp::kOwnReplies + policy::kClasses;
 inline constexpr uint8_t kTextParts = (smtp::kLongestReply + kTextPart - 1) / kTextPart;
 
 struct Commit {

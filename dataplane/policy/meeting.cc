@@ -33,7 +33,7 @@ Step on_met(Event e, const Treatment& t) noexcept {
   constexpr State s = State::met;
   if (of_server(e)) return drop(s, Reason::stray_of_server);
   if (is_syn(e)) return {s, Verdict::answer, Reason::met};
-  if (e == Event::proof) return defers(Reason::deferred, t);
+  if (e == Event::proof) return defers(t.teaser && withholds(t) ? Reason::teased : Reason::deferred, t);
   if (e == Event::proof_with_hello) return defers(Reason::early_hello, t);
   if (e == Event::proof_with_data) {
     if (t.early_talk == OnEarlyTalk::count || t.observe) return defers(Reason::early_talk_counted, t);

@@ -36,6 +36,7 @@ struct Treatment {
   OnPipelining pipelining = OnPipelining::count;
   bool judged = true;    // false: exempt, no entry, no counting beyond the reason `exempt`
   bool observe = false;  // judge and count, enforce nothing
+  bool teaser = false;   // with defer: the first line of the greeting goes out at once
   HoldRange syn_ack;
   HoldRange greeting;
   uint32_t concurrent = 0;  // flows of one source at once; 0: no limit

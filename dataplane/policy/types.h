@@ -91,6 +91,7 @@ inline constexpr size_t kVerdicts = 11;
   /* deferred: the server is dialled only for those who speak in turn */                               \
   X(met, "SYN answered in the server's name")                                                          \
   X(deferred, "greeting deferred; the server is not dialled yet")                                      \
+  X(teased, "first line of the greeting sent at once; the rest is deferred")                           \
   X(dialled, "first command came in turn: server dialled")                                             \
   X(dial_waits, "dial waits for its turn")                                                             \
   X(dial_welcomed, "server welcomed the dial: the dialogue goes on")                                   \

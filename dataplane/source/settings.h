@@ -38,7 +38,8 @@ struct Settings {
   policy::Treatments treatments = policy::default_treatments();
   PenaltyRange penalty;
   policy::Pace strangers;
-  std::array<std::string, smtp::kOwnReplies> texts;  // of our own replies; empty: smtp::default_text()
+  std::array<std::string, smtp::kOwnReplies> texts;   // of our own replies; empty: smtp::default_text()
+  std::array<std::string, policy::kClasses> teasers;  // first lines of greetings, without CR LF
   ClassTable classes;
   std::unordered_set<wire::Address, AddressHash> protect;  // empty: every lan address
   // Servers that once offered PIPECONNECT: until when (our clock) an early EHLO to them is left to repetition rather

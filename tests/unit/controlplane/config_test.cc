@@ -296,5 +296,18 @@ TEST(Config, RefusesTextsThatNoReplyCanCarry) {
   bad("texts { blokced \"a\"; }", {"mire.conf:1: texts blokced: not known; did you mean blocked?"});
 }
 
+TEST(Config, ReadsATeaserWhereTheGreetingIsDeferred) {
+  const Config c =
+      good("treatment unknown { greeting { withhold defer; min 1s; max 2s; teaser \"220-mx.example ESMTP\"; } }");
+  EXPECT_TRUE(of(c, SourceClass::unknown).teaser);
+  EXPECT_EQ(c.teasers[static_cast<size_t>(SourceClass::unknown)], "220-mx.example ESMTP");
+  EXPECT_FALSE(of(c, SourceClass::suspect).teaser);
+  bad("treatment unknown { greeting { withhold defer; teaser \"220 mx.example\"; } }",
+      {"mire.conf:1: treatment unknown greeting teaser 220 mx.example: no first line of a greeting; write it like "
+       "\"220-mx.example\""});
+  bad("treatment unknown { greeting { withhold banner; teaser \"220-mx.example\"; } }",
+      {"mire.conf:1: treatment unknown greeting teaser: only with withhold defer; add it, or remove the teaser"});
+}
+
 }  // namespace
 }  // namespace mire::config

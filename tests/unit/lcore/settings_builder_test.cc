@@ -88,6 +88,23 @@ TEST(SettingsBuilder, RefusesTextsThatAreNotWhole) {
   EXPECT_EQ(refusal(all), "text early-talk: longer than a reply may be (512 bytes); shorten it");
 }
 
+TEST(SettingsBuilder, ATeaserComesWithItsTextOrNotAtAll) {
+  const auto refusal = [](bool teases, const char* text) {
+    SettingsBuilder builder;
+    mailbox::ClassTreatment c{SourceClass::unknown, {}};
+    c.treatment.teaser = teases;
+    std::vector<Down> body{mailbox::Global{}, c};
+    if (text != nullptr) body.emplace_back(mailbox::TextPart{smtp::kOwnReplies + 3, 0, true, text});
+    return told(builder, body).refusal;
+  };
+  EXPECT_EQ(refusal(true, "220-mx.example"), "");
+  EXPECT_EQ(refusal(false, nullptr), "");
+  EXPECT_EQ(refusal(true, nullptr), "a teaser without its text, or a text without");
+  EXPECT_EQ(refusal(false, "220-mx.example"), "a teaser without its text, or a text without");
+  EXPECT_EQ(refusal(true, "220 mx.example"),
+            "teaser of unknown: no first line of a greeting; write it like \"220-mx.example\"");
+}
+
 TEST(SettingsBuilder, StartsAfreshForEachConfiguration) {
   SettingsBuilder builder;
   const std::vector<Down> full{mailbox::Global{}, mailbox::Protect{address("192.0.2.1")}};

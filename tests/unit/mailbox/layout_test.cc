@@ -98,6 +98,9 @@ TEST(Layout, RefusesNumbersOutsideTheirRanges) {
   refused(holding({0, 900}, {5'000, 29'101}), "message treatment: holds together exceed the cap");
   refused(Global{false, false, 2, 1}, "message global: first penalty is longer than the longest");
   refused(Global{false, false, 0, 1}, "message global: first penalty is 0, outside 1 to 2592000000");
+  ClassTreatment teased = holding({}, {1, 2});
+  teased.treatment.teaser = true;
+  refused(teased, "message treatment: a teaser without withhold defer");
   refused(EarlyHello{address("192.0.2.1"), kEarlyHelloCapSeconds + 1},
           "message early hello: remaining seconds is 2592001, outside 0 to 2592000");
   refused(Penalty{address("192.0.2.1"), 0, 0, 1}, "message penalty: remaining seconds is 0, outside 1 to 2592000");

@@ -398,6 +398,15 @@ TEST(Policy, NobodyIsMetWhoseTreatmentDoesNotDefer) {
   });
 }
 
+TEST(Policy, ATeaserGoesOutWithTheProofAndWhoeverSpeaksAfterItIsEarly) {
+  Treatment t = default_treatments()[size_t(SourceClass::unknown)];
+  t.withhold = Withhold::defer;
+  EXPECT_EQ(step(State::met, Event::proof, t).reason, Reason::deferred);
+  t.teaser = true;
+  EXPECT_EQ(step(State::met, Event::proof, t), (Step{State::deferred, Verdict::hold, Reason::teased, t.greeting}));
+  EXPECT_EQ(step(State::deferred, Event::early, t), (Step{State::tombstone, Verdict::reset, Reason::early_talk}));
+}
+
 TEST(Policy, EveryWaitOfAStrangerWhomWeMeetEnds) {
   for (const Treatment& t : treatments()) {
     EXPECT_EQ(step(State::deferred, Event::deadline, t).next, State::invited);

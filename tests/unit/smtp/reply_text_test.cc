@@ -61,6 +61,16 @@ TEST(ReplyText, WhateverIsFitMakesALineOfAtMost512Bytes) {
   EXPECT_LE(kIpv6.size(), kLongestAddress);
 }
 
+TEST(ReplyText, ATeaserIsTheFirstOfSeveralLines) {
+  EXPECT_EQ(why_no_teaser("220-mx.example"), "");
+  EXPECT_EQ(why_no_teaser("220-"), "");
+  for (const char* line :
+       {"", "220", "220 mx.example", "250-mx.example", " 220-mx", "220-a\r\n220-b", "220-a\n", "220-\xe9"})
+    EXPECT_NE(why_no_teaser(line), "") << line;
+  EXPECT_EQ(why_no_teaser("220-" + std::string(506, 'x')), "");
+  EXPECT_NE(why_no_teaser("220-" + std::string(507, 'x')), "");
+}
+
 TEST(ReplyText, ATooLongTextIsCutRatherThanWrittenBeyondTheLine) {
   const std::string whole = line(OwnReply::blocked, std::string(5000, 'x'));
   EXPECT_EQ(whole.size(), kLongestReply);
