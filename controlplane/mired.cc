@@ -17,6 +17,8 @@ namespace json = boost::json;
 
 // New servers that hide PIPECONNECT come in bursts after a start: one publication for all of them.
 constexpr std::chrono::milliseconds kSoon{50};
+// Likewise profiles: one writing of the file. What is lost with a kill before it the dataplane tells again.
+constexpr std::chrono::seconds kKeepAfter{1};
 
 state::WallSeconds wall_now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
@@ -29,7 +31,9 @@ Mired::Mired(Options options)
     : options_(std::move(options)),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       soon_(io_),
+      keeping_(io_),
       memory_(options_.state),
+      profiles_(options_.state),
       link_(io_, options_.dataplane_socket, *this) {}
 
 int Mired::run() {
@@ -40,12 +44,14 @@ int Mired::run() {
     return 1;
   }
   api_ = std::move(server).value();
-  if (const std::string notice = memory_.take_notice(); !notice.empty()) say(notice);
+  say_notice(memory_.take_notice());
+  say_notice(profiles_.take_notice());
   publish();
   wait_for_signal();
   say("listening on " + options_.socket);
   link_.start();
   io_.run();
+  keep_profiles();
   log_.reset();  // writes what is queued
   return 0;
 }
@@ -83,7 +89,8 @@ void Mired::publish() {
 }
 
 std::vector<mailbox::Down> Mired::settings() {
-  return link::publication(config_, {memory_.early_hellos(wall_now()), penalties_.running(MonotonicClock::now())});
+  return link::publication(
+      config_, {memory_.early_hellos(wall_now()), penalties_.running(MonotonicClock::now()), profiles_.profiles()});
 }
 
 void Mired::publish_soon() {
@@ -106,6 +113,7 @@ void Mired::wait_for_signal() {
     link_.stop();
     api_->stop();
     soon_.cancel();
+    keeping_.cancel();
     io_.stop();
   });
 }
@@ -124,8 +132,26 @@ void Mired::on_event(const mailbox::FlowEvent& event) {
   log_->write(event);
   penalties_.remember(event, MonotonicClock::now());
   if (event.reason != policy::Reason::pipeconnect_hidden || !memory_.remember(event.server, wall_now())) return;
-  if (const std::string notice = memory_.take_notice(); !notice.empty()) say(notice);
+  say_notice(memory_.take_notice());
   publish_soon();
+}
+
+void Mired::on_profile(const mailbox::Profile& piece) {
+  if (!profiles_.remember(piece, wall_now()) || std::exchange(keeping_soon_, true)) return;
+  keeping_.expires_after(kKeepAfter);
+  keeping_.async_wait([this](const boost::system::error_code& cancelled) {
+    keeping_soon_ = false;
+    if (!cancelled) keep_profiles();
+  });
+}
+
+void Mired::keep_profiles() {
+  profiles_.save();
+  say_notice(profiles_.take_notice());
+}
+
+void Mired::say_notice(const std::string& notice) {
+  if (!notice.empty()) say(notice);
 }
 
 void Mired::on_lost(uint64_t events) {

@@ -18,6 +18,7 @@
 #include "controlplane/options.h"
 #include "controlplane/state/penalty_memory.h"
 #include "controlplane/state/pipeconnect_memory.h"
+#include "controlplane/state/profile_memory.h"
 
 namespace mire {
 
@@ -31,6 +32,7 @@ class Mired final : private link::Listener {
  private:
   [[nodiscard]] std::vector<mailbox::Down> settings() override;
   void on_event(const mailbox::FlowEvent&) override;
+  void on_profile(const mailbox::Profile&) override;
   void on_lost(uint64_t events) override;
   void on_applied(uint64_t generation) override;
   void on_refused(uint64_t generation, const std::string& why) override;
@@ -41,6 +43,8 @@ class Mired final : private link::Listener {
   bool take_log(const std::string& path);
   void publish();
   void publish_soon();
+  void keep_profiles();
+  void say_notice(const std::string& notice);
   void wait_for_signal();
   void reload();
   [[nodiscard]] api::Methods methods();
@@ -50,10 +54,12 @@ class Mired final : private link::Listener {
   boost::asio::io_context io_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer soon_;
+  boost::asio::steady_timer keeping_;
   config::Config config_;
   std::unique_ptr<log::FlowLog> log_;
   state::PipeconnectMemory memory_;
   state::PenaltyMemory penalties_;
+  state::ProfileMemory profiles_;
   link::Link link_;
   std::unique_ptr<api::Server> api_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
@@ -62,6 +68,7 @@ class Mired final : private link::Listener {
   uint64_t events_lost_ = 0;
   uint32_t dataplane_pid_ = 0;
   bool publishing_soon_ = false;
+  bool keeping_soon_ = false;
   std::string refusal_;  // of the dataplane, for the newest settings
 };
 

@@ -88,7 +88,8 @@ void Link::take_up() {
     std::visit(Overloaded{[this](const mailbox::FlowEvent& e) { listener_.on_event(e); },
                           [this](const mailbox::Applied& a) { listener_.on_applied(a.generation); },
                           [this](const mailbox::Refused& r) { listener_.on_refused(r.generation, r.text); },
-                          [this](const mailbox::Lost& l) { listener_.on_lost(l.count); }},
+                          [this](const mailbox::Lost& l) { listener_.on_lost(l.count); },
+                          [this](const mailbox::Profile& p) { listener_.on_profile(p); }},
                *up);
   }
 }

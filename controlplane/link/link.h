@@ -26,6 +26,8 @@ class Listener {
   // each new connection.
   [[nodiscard]] virtual std::vector<mailbox::Down> settings() = 0;
   virtual void on_event(const mailbox::FlowEvent&) = 0;
+  // A piece of what a server has taught the dataplane.
+  virtual void on_profile(const mailbox::Profile&) = 0;
   virtual void on_lost(uint64_t events) = 0;
   virtual void on_applied(uint64_t generation) = 0;
   virtual void on_refused(uint64_t generation, const std::string& why) = 0;

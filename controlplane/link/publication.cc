@@ -17,7 +17,7 @@ void put_text(std::vector<mailbox::Down>& out, size_t which, std::string_view te
 std::vector<mailbox::Down> publication(const config::Config& c, const Remembered& remembered) {
   std::vector<mailbox::Down> out;
   out.reserve(1 + policy::kClasses + c.protect.size() + c.members.size() + remembered.early_hellos.size() +
-              remembered.penalties.size());
+              remembered.penalties.size() + remembered.profiles.size());
   out.emplace_back(mailbox::Global{c.observe, c.fail_closed, static_cast<uint64_t>(c.penalty_first.count()),
                                    static_cast<uint64_t>(c.penalty_most.count())});
   for (size_t i = 0; i < policy::kClasses; ++i)
@@ -28,6 +28,7 @@ std::vector<mailbox::Down> publication(const config::Config& c, const Remembered
   for (size_t i = 0; i < c.teasers.size(); ++i) put_text(out, smtp::kOwnReplies + i, c.teasers[i]);
   for (const mailbox::EarlyHello& e : remembered.early_hellos) out.emplace_back(e);
   for (const mailbox::Penalty& p : remembered.penalties) out.emplace_back(p);
+  for (const mailbox::Profile& p : remembered.profiles) out.emplace_back(p);
   return out;
 }
 

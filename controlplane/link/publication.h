@@ -12,6 +12,7 @@ namespace mire::link {
 struct Remembered {
   std::vector<mailbox::EarlyHello> early_hellos;
   std::vector<mailbox::Penalty> penalties;
+  std::vector<mailbox::Profile> profiles;
 };
 
 [[nodiscard]] std::vector<mailbox::Down> publication(const config::Config&, const Remembered&);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "controlplane/state/state_file.h"
 #include "dataplane/mailbox/layout.h"
 #include "dataplane/wire/address.h"
 
@@ -33,12 +34,10 @@ class PipeconnectMemory {
   [[nodiscard]] std::string take_notice();
 
  private:
-  void load();
   void save();
 
-  std::string path_;  // empty: in memory only
+  StateFile file_;
   std::map<wire::Address, WallSeconds> first_hidden_;
-  std::string notice_;
 };
 
 }  // namespace mire::state

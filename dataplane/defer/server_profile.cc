@@ -17,6 +17,7 @@ void ServerProfile::saw_syn_ack(const wire::TcpOptions& o, uint16_t window) noex
   }
   offer_.sack = offer_.sack || o.sack_permitted;
   offer_.timestamps = offer_.timestamps || o.has_timestamps;
+  if (offer_ != before) ++revision_;
   Offer same_window = before;
   same_window.window = window;
   if (offer_ != same_window) generation_ = (generation_ + 1) & 15;
@@ -25,7 +26,19 @@ void ServerProfile::saw_syn_ack(const wire::TcpOptions& o, uint16_t window) noex
 uint32_t ServerProfile::saw_greeting(uint32_t greeting, uint32_t length) noexcept {
   seen_twice_ = length_ == length;  // a date in it may differ, its length does not
   length_ = length;
+  if (greeting != greeting_) ++revision_;
   return std::exchange(greeting_, greeting);
+}
+
+bool ServerProfile::recall(const Offer& offer, uint32_t greeting, uint32_t length) noexcept {
+  if (greeting_ != 0 || broken_) return false;
+  if (offer != offer_) generation_ = (generation_ + 1) & 15;
+  offer_ = offer;
+  greeting_ = greeting;
+  length_ = length;
+  offered_ = seen_twice_ = true;
+  ++revision_;
+  return true;
 }
 
 bool ServerProfile::keeps_promise(const wire::TcpOptions& answer, const Offer& promised) const noexcept {
@@ -46,6 +59,7 @@ void ServerProfile::restore(const Offer& offer, uint8_t generation, uint32_t gre
 
 void ServerProfile::forget() noexcept {
   offered_ = seen_twice_ = false;
+  broken_ = true;
   offer_ = {};
   length_ = 0;
   generation_ = (generation_ + 1) & 15;

@@ -2,9 +2,9 @@
 // name.
 //
 // Purpose: nothing is guessed. A profile is learned from connections that pass to the server, is ready once a SYN-ACK
-// and two greetings of the same length were seen, and is forgotten when the server answers a dial in another way. Also
-// how many dials run to it at once. It knows no packets; the greeting's bytes are kept by whoever calls (hold/), here
-// is only their number. Cost: constant.
+// and two greetings of the same length were seen, and is forgotten when the server answers a dial in another way. What
+// an earlier dataplane learned may be recalled until this one knows better. Also how many dials run to it at once. It
+// knows no packets; the greeting's bytes are kept by whoever calls (hold/), here is only their number. Cost: constant.
 #pragma once
 
 #include <algorithm>
@@ -12,20 +12,12 @@
 
 #include "dataplane/base/time.h"
 #include "dataplane/policy/treatment.h"
+#include "dataplane/wire/offer.h"
 #include "dataplane/wire/options.h"
 
 namespace mire::defer {
 
-// What a server offers in a SYN-ACK to a client that offers everything.
-struct Offer {
-  uint16_t mss = 0;
-  uint16_t window = 0;
-  uint8_t window_scale = 0;
-  bool has_window_scale = false;
-  bool sack = false;
-  bool timestamps = false;
-  friend bool operator==(const Offer&, const Offer&) noexcept = default;
-};
+using wire::Offer;
 
 class ServerProfile {
  public:
@@ -36,6 +28,14 @@ class ServerProfile {
   // A greeting of the server passed, `length` bytes, kept under the number `greeting`. Returns the number that is no
   // longer needed (the one before, or this one if it is the same), or 0.
   [[nodiscard]] uint32_t saw_greeting(uint32_t greeting, uint32_t length) noexcept;
+
+  // What an earlier dataplane learned. False: this one has seen a greeting of its own, or found that what it knew does
+  // not hold, and keeps to that; `greeting` stays the caller's.
+  [[nodiscard]] bool recall(const Offer&, uint32_t greeting, uint32_t length) noexcept;
+
+  // Is it known whole, so that it is worth telling? And a number that changes with what is known.
+  [[nodiscard]] bool learned() const noexcept { return offered_ && seen_twice_; }
+  [[nodiscard]] uint32_t revision() const noexcept { return revision_; }
 
   // Can strangers be met in its name?
   [[nodiscard]] bool ready() const noexcept { return offered_ && seen_twice_ && !down_; }
@@ -71,10 +71,12 @@ class ServerProfile {
   uint32_t dialling_ = 0;
   uint32_t this_second_ = 0;
   uint64_t second_ = 0;
+  uint32_t revision_ = 1;
   uint8_t generation_ = 0;
   bool offered_ = false;
   bool seen_twice_ = false;
   bool down_ = false;
+  bool broken_ = false;  // it has once answered otherwise than it was known
 };
 
 }  // namespace mire::defer

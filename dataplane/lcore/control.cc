@@ -99,6 +99,7 @@ bool Control::carry_events() {
   bool any = false;
   for (unsigned i = 0; i < workers_.size(); ++i) {
     any |= workers_[i]->events().consume_all([&](const mailbox::FlowEvent& e) { mailbox_->offer(i, e); }) != 0;
+    any |= workers_[i]->profiles().consume_all([&](const mailbox::Profile& p) { mailbox_->offer(p); }) != 0;
     const uint64_t lost = peek(workers_[i]->pipeline_counters().events_lost);
     if (lost != events_lost_[i]) mailbox_->add_lost(lost - std::exchange(events_lost_[i], lost));
   }

@@ -26,7 +26,10 @@ uint32_t Pipeline::Impl::endpoint_for(const wire::Address& server, wire::VlanSta
     count(Reason::server_table_full);
     return 0;
   }
-  if (settings_ != nullptr) known_servers_[id] = facts_of(server);
+  if (settings_ == nullptr) return id;
+  known_servers_[id] = facts_of(server);
+  if (const auto kept = settings_->profiles.find({server, vlan.value}); kept != settings_->profiles.end())
+    recall(id, kept->second);
   return id;
 }
 

@@ -59,6 +59,7 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
     known.is_protected = told.is_protected;
     known.early_hello_until = std::max(known.early_hello_until, told.early_hello_until);  // mired may not have heard
   }
+  recall_profiles();
   return old;
 }
 

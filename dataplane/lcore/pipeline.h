@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "dataplane/base/time.h"
 #include "dataplane/lcore/frame.h"
 #include "dataplane/lcore/keeper.h"
 #include "dataplane/mailbox/flow_event.h"
+#include "dataplane/mailbox/layout.h"
 #include "dataplane/policy/types.h"
 #include "dataplane/source/settings.h"
 
@@ -72,11 +74,15 @@ struct Counters {
   uint64_t releases = 0;
 };
 
-// Takes what the pipeline has to tell. False: no room; it counts events_lost and goes on.
+// Takes what the pipeline has to tell.
 class EventSink {
  public:
   virtual ~EventSink() = default;
+  // False: no room; it counts events_lost and goes on.
   virtual bool offer(const mailbox::FlowEvent&) = 0;
+  // What a server has taught us, in pieces: all of them or none. False: no room; it is told again later. Who keeps
+  // nothing needs none of it.
+  virtual bool tell(std::span<const mailbox::Profile>) { return true; }
 };
 
 // What is known of one source on this lcore, for `/mire/sources,ADDRESS`.

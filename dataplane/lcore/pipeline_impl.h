@@ -2,7 +2,7 @@
 //
 // pipeline.cc conducts the burst; client_side.cc and server_side.cc turn a segment into an event, ask the policy and do
 // what it says; flow_life.cc keeps records consistent when states change; replies.cc crafts; timers.cc ends holds and
-// forgets.
+// forgets; profiles.cc learns, recalls and tells what servers teach.
 #pragma once
 
 #include <random>
@@ -153,6 +153,8 @@ class Pipeline::Impl {
     bool is_protected = false;
     defer::ServerProfile profile{};
     DialQueue dials{};
+    uint32_t told = 0;  // the profile's revision that was reported last; 0: none
+    Time tell_after{};  // and when the next one may be
   };
 
   // pipeline.cc: the stages
@@ -197,7 +199,12 @@ class Pipeline::Impl {
   void learn_numbers(const FrameRef&, const wire::Headers&, flow::State32&);
   [[nodiscard]] wire::SeqNo expected_of_greeting(const flow::State32&) const;
 
-  void learn_greeting(uint16_t server, std::span<const uint8_t> greeting, uint16_t segment);
+  // profiles.cc
+  void learn_greeting(uint32_t server, std::span<const uint8_t> greeting, uint16_t segment);
+  void recall_profiles();
+  void recall(uint32_t server, const source::KeptProfile&);
+  [[nodiscard]] bool is_kept(uint32_t server, const source::KeptProfile*) const;
+  void tell(uint32_t server);
 
   // handshake.cc
   [[nodiscard]] bool can_meet(const FrameRef&, const Column&, SourceClass) const;
@@ -367,6 +374,7 @@ class Pipeline::Impl {
   Picks asking_;                  // of these, those that will ask for their source
   Picks elsewhere_;               // those whose record is not in its first bucket
   std::vector<uint8_t> scratch_;  // a greeting put together
+  std::array<mailbox::Profile, mailbox::kMostPieces> telling_{};
   Time now_{};
   bool started_ = false;
   bool stopping_ = false;

@@ -1,4 +1,5 @@
-// queues.h - what passes between a lcore and the control thread: flow events up, commands down, questions by a slot.
+// queues.h - what passes between a lcore and the control thread: flow events and profiles up, commands down, questions
+// by a slot.
 //
 // Inside one process and of fixed size, so Boost's queues may be believed. A full queue up loses an event, which the
 // pipeline counts; a full queue down is the control thread's to repeat.
@@ -8,6 +9,7 @@
 #include <boost/lockfree/spsc_queue.hpp>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "dataplane/lcore/pipeline.h"
 #include "dataplane/mailbox/flow_event.h"
@@ -26,15 +28,22 @@ struct Command {
 };
 
 using EventQueue = boost::lockfree::spsc_queue<mailbox::FlowEvent, boost::lockfree::capacity<4096>>;
+using ProfileQueue = boost::lockfree::spsc_queue<mailbox::Profile, boost::lockfree::capacity<4 * mailbox::kMostPieces>>;
 using CommandQueue = boost::lockfree::spsc_queue<Command, boost::lockfree::capacity<16>>;
 
 class QueueSink final : public EventSink {
  public:
   bool offer(const mailbox::FlowEvent& event) override { return queue_.push(event); }
+  bool tell(std::span<const mailbox::Profile> pieces) override {
+    if (profiles_.write_available() < pieces.size()) return false;
+    return profiles_.push(pieces.begin(), pieces.end()) == pieces.end();  // seen by the other side at once
+  }
   [[nodiscard]] EventQueue& queue() noexcept { return queue_; }
+  [[nodiscard]] ProfileQueue& profiles() noexcept { return profiles_; }
 
  private:
   EventQueue queue_;
+  ProfileQueue profiles_;
 };
 
 // One question at a time to a lcore about a source; the lcore answers between two bursts and is never waited for there.

@@ -252,14 +252,6 @@ void Pipeline::Impl::on_greeting(FrameRef& f, Column& c, Handle h) {
   }
 }
 
-// What strangers will be greeted with.
-void Pipeline::Impl::learn_greeting(uint16_t server, std::span<const uint8_t> greeting, uint16_t segment) {
-  const uint32_t id = banners_.acquire(greeting, segment);
-  if (id == 0) return;
-  const uint32_t before = known_servers_[server].profile.saw_greeting(id, static_cast<uint32_t>(greeting.size()));
-  if (before != 0) banners_.release(before);
-}
-
 // Bytes of the greeting that go to the client now: F, and B if it is known (end != 0).
 void Pipeline::Impl::pass_greeting(Handle h, const wire::Headers& hdr, std::span<const uint8_t> all, size_t end,
                                    uint16_t segment) {

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <type_traits>
 #include <utility>
+
+#include "dataplane/smtp/greeting.h"
 
 namespace mire::lcore {
 
@@ -103,6 +106,18 @@ void SettingsBuilder::add(const mailbox::TextPart& t) {
   const auto why = teaser ? smtp::why_no_teaser(draft.text) : smtp::why_unfit(draft.text);
   if (!why.empty()) return refuse(fmt::format("{}: {}", name, why));
   (teaser ? draft_->teasers[index] : draft_->texts[index]) = std::move(draft.text);
+}
+
+// What is no greeting, or lacks a piece, is left out: the server teaches it anew.
+void SettingsBuilder::add(const mailbox::Profile& p) {
+  std::optional<std::string> greeting = profile_.take(p);
+  if (!greeting) return;
+  const std::span<const uint8_t> bytes{reinterpret_cast<const uint8_t*>(greeting->data()), greeting->size()};
+  const auto scan = smtp::scan_greeting(bytes);
+  if (scan.result != smtp::GreetingResult::ready || scan.end != bytes.size()) return;
+  if (draft_->profiles.size() >= mailbox::kMaxProfiles)
+    return refuse(fmt::format("more than {} servers' profiles", mailbox::kMaxProfiles));
+  draft_->profiles[{p.server, p.vlan}] = {p.offer, p.largest_segment, std::move(*greeting)};
 }
 
 SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {

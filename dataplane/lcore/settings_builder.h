@@ -42,6 +42,7 @@ class SettingsBuilder {
   void add(const mailbox::EarlyHello&, Time now);
   void add(const mailbox::Penalty&, Time now);
   void add(const mailbox::TextPart&);
+  void add(const mailbox::Profile&);
   Outcome commit(const mailbox::Commit&);
 
   std::unique_ptr<source::Settings> draft_;  // nullptr outside begin and commit
@@ -55,6 +56,7 @@ class SettingsBuilder {
   std::array<Draft, mailbox::kTexts> texts_;
   uint32_t prefixes_ = 0;
   uint32_t treated_ = 0;  // bit a class
+  mailbox::ProfileAssembly profile_;
   bool global_seen_ = false;
 };
 

@@ -63,6 +63,7 @@ class Worker final : private FragmentJudge, private Transmitter {
 
   // --- the control thread's side
   [[nodiscard]] EventQueue& events() noexcept { return sink_.queue(); }
+  [[nodiscard]] ProfileQueue& profiles() noexcept { return sink_.profiles(); }
   // False: the queue is full, try again.
   bool tell(const Command&);
   [[nodiscard]] const source::Settings* settings_in_use() const noexcept {

@@ -63,6 +63,8 @@ class DataplaneEnd::Impl {
     return false;
   }
 
+  bool offer(const Profile& profile) { return connected() && push(0, profile); }
+
   void add_lost(uint64_t count) noexcept {
     lost_ += count;
     untold_ += count;
@@ -276,6 +278,7 @@ int DataplaneEnd::poll_fd() const noexcept { return impl_->poll_fd(); }
 void DataplaneEnd::service() { impl_->service(); }
 bool DataplaneEnd::connected() const noexcept { return impl_->connected(); }
 bool DataplaneEnd::offer(unsigned lcore, const FlowEvent& event) { return impl_->offer(lcore, event); }
+bool DataplaneEnd::offer(const Profile& profile) { return impl_->offer(profile); }
 void DataplaneEnd::add_lost(uint64_t count) noexcept { impl_->add_lost(count); }
 uint64_t DataplaneEnd::events_lost() const noexcept { return impl_->events_lost(); }
 std::optional<Down> DataplaneEnd::take() { return impl_->take(); }

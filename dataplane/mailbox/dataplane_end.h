@@ -43,6 +43,9 @@ class DataplaneEnd {
   // Reports an event. False: nobody there or ring full; it is counted and mired is told the number as soon as that is
   // possible.
   bool offer(unsigned lcore, const FlowEvent&);
+  // Reports what a server has taught a lcore, piece by piece. False: nobody there or ring full; not counted, for it is
+  // told again when mired's settings show that it has not heard.
+  bool offer(const Profile&);
   // Events that were lost before they came here (a full queue between lcore and control thread): told to mired with the
   // others.
   void add_lost(uint64_t count) noexcept;

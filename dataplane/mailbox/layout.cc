@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "dataplane/mailbox/shared_memory.h"
 
@@ -107,6 +108,23 @@ void write(Writer& w, const Refused& r) noexcept {
   w.put_text(text);
 }
 void write(Writer& w, const Lost& l) noexcept { w.put(l.count); }
+void write(Writer& w, const Piece& p) noexcept {
+  w.put(p.total);
+  w.put(p.offset);
+  w.put(p.bytes);
+}
+void write(Writer& w, const Profile& p) noexcept {
+  w.put(p.server);
+  w.put(p.vlan);
+  w.put(p.offer.mss);
+  w.put(p.offer.window);
+  w.put(p.offer.window_scale);
+  w.put(p.offer.has_window_scale);
+  w.put(p.offer.sack);
+  w.put(p.offer.timestamps);
+  w.put(p.largest_segment);
+  write(w, p.greeting);
+}
 
 void write(Writer& w, const Begin& b) noexcept { w.put(b.generation); }
 void write(Writer& w, const Global& g) noexcept {
@@ -185,6 +203,36 @@ Result<Up> read_refused(Reader r) {
   refused.text = r.text(length);
   r.rest_is_zero();
   return r.finish<Up>("refused", std::move(refused));
+}
+
+Piece read_piece(Reader& r, uint16_t least) {
+  Piece p;
+  p.total = r.number<uint16_t>("greeting's length", least, kMaxGreeting);
+  p.offset = r.number<uint16_t>("piece's offset", 0, p.total == 0 ? uint16_t{0} : static_cast<uint16_t>(p.total - 1));
+  p.bytes = r.get<decltype(p.bytes)>();
+  if (p.offset % kPieceBytes != 0) r.wrong("piece's offset is none");
+  const auto used = std::min<size_t>(p.total - p.offset, p.bytes.size());
+  if (std::any_of(p.bytes.begin() + static_cast<ptrdiff_t>(used), p.bytes.end(), [](uint8_t b) { return b != 0; }))
+    r.wrong("padding is not zero");
+  return p;
+}
+
+template <typename T>
+Result<T> read_profile(Reader r) {
+  Profile p;
+  p.server = r.get<wire::Address>();
+  p.vlan = r.get<uint64_t>();
+  p.offer.mss = r.get<uint16_t>();
+  p.offer.window = r.get<uint16_t>();
+  p.offer.window_scale = r.number<uint8_t>("window scale", 0, wire::kMostWindowScale);
+  p.offer.has_window_scale = r.flag("has window scale");
+  p.offer.sack = r.flag("SACK");
+  p.offer.timestamps = r.flag("timestamps");
+  if (!p.offer.has_window_scale && p.offer.window_scale != 0) r.wrong("a window scale that it has not");
+  p.largest_segment = r.number<uint16_t>("largest segment", 1, UINT16_MAX);
+  p.greeting = read_piece(r, 1);
+  r.rest_is_zero();
+  return r.finish<T>("profile", p);
 }
 
 Result<Down> read_global(Reader r) {
@@ -291,6 +339,32 @@ Result<Down> read_commit(Reader r) {
 
 }  // namespace
 
+Piece piece_of(std::string_view text, size_t offset) noexcept {
+  MIRE_ASSERT(text.size() <= kMaxGreeting && offset <= text.size());
+  Piece p;
+  p.total = static_cast<uint16_t>(text.size());
+  p.offset = static_cast<uint16_t>(offset);
+  const std::string_view part = text.substr(offset, kPieceBytes);
+  std::copy(part.begin(), part.end(), p.bytes.begin());
+  return p;
+}
+
+bool append(std::string& text, const Piece& p) {
+  if (p.offset == 0) text.clear();
+  if (p.offset != text.size() || p.total < p.offset) return false;
+  text.append(reinterpret_cast<const char*>(p.bytes.data()), std::min<size_t>(p.total - p.offset, kPieceBytes));
+  return true;
+}
+
+std::optional<std::string> ProfileAssembly::take(const Profile& p) {
+  if (p.greeting.offset == 0) first_ = p;
+  Profile like_first = p;
+  like_first.greeting = first_.greeting;
+  if (like_first != first_ || p.greeting.total != first_.greeting.total || !append(text_, p.greeting)) return {};
+  if (text_.size() != p.greeting.total) return {};
+  return std::exchange(text_, {});
+}
+
 UpMessage encode(const Up& up) noexcept {
   UpMessage m;
   m.kind = static_cast<uint8_t>(up.index() + 1);  // the variant's order is UpKind's
@@ -322,6 +396,7 @@ Result<Up> decode(const UpMessage& m) {
     r.rest_is_zero();
     return r.finish<Up>("lost", lost);
   }
+  if (m.kind == static_cast<uint8_t>(UpKind::profile)) return read_profile<Up>(r);
   return Error{fmt::format("message of unknown kind {}", m.kind)};
 }
 
@@ -339,6 +414,7 @@ Result<Down> decode(const DownMessage& m) {
     case DownKind::early_hello: return read_early_hello(r);
     case DownKind::penalty: return read_penalty(r);
     case DownKind::text_part: return read_text_part(r);
+    case DownKind::profile: return read_profile<Down>(r);
     case DownKind::commit: return read_commit(r);
   }
   return Error{"message of unknown kind"};

@@ -11,7 +11,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 
@@ -21,6 +23,7 @@
 #include "dataplane/policy/types.h"
 #include "dataplane/smtp/reply_text.h"
 #include "dataplane/wire/address.h"
+#include "dataplane/wire/offer.h"
 
 namespace mire::mailbox {
 
@@ -38,14 +41,59 @@ inline constexpr uint32_t kMaxClassPrefixes = 1u << 20;
 inline constexpr uint32_t kMaxProtected = 1u << 16;
 inline constexpr uint32_t kMaxEarlyHellos = 1u << 16;
 inline constexpr uint32_t kMaxPenalties = 1u << 16;
+inline constexpr uint32_t kMaxProfiles = 4096;  // as many servers as a dataplane knows
+inline constexpr uint16_t kMaxGreeting = 4096;  // bytes; what can be judged (smtp::kGreetingBytes)
 inline constexpr uint64_t kPenaltyCapMs = 30ull * 24 * 3600 * 1000;
 inline constexpr uint32_t kEarlyHelloCapSeconds = 30u * 24 * 3600;  // domain: 30 days after the first hiding
 inline constexpr uint32_t kFlowLimitCap = 1'000'000;                // concurrent and per minute
 
+// --- greetings are longer than a message: they cross in pieces, in order
+// --------------------------------------------------------------------
+
+inline constexpr uint16_t kPieceBytes = 80;
+inline constexpr size_t kMostPieces = (kMaxGreeting + kPieceBytes - 1) / kPieceBytes;
+
+struct Piece {
+  uint16_t total = 0;   // of the whole text
+  uint16_t offset = 0;  // of this piece; a multiple of kPieceBytes
+  std::array<uint8_t, kPieceBytes> bytes{};
+  friend bool operator==(const Piece&, const Piece&) = default;
+};
+// The piece of `text` that begins at `offset`; at most kMaxGreeting bytes of text.
+[[nodiscard]] Piece piece_of(std::string_view text, size_t offset) noexcept;
+// How many messages carry a text: an empty one takes one too.
+[[nodiscard]] constexpr size_t pieces(size_t bytes) noexcept {
+  return bytes == 0 ? 1 : (bytes + kPieceBytes - 1) / kPieceBytes;
+}
+// A text put together. The first piece begins anew. False: this one does not follow.
+[[nodiscard]] bool append(std::string& text, const Piece&);
+
+// What a server has taught a dataplane: enough to meet strangers in its name. One message for each piece of its
+// greeting, the same up and down.
+struct Profile {
+  wire::Address server;
+  uint64_t vlan = 0;  // wire::VlanStack::value
+  wire::Offer offer;
+  uint16_t largest_segment = 0;  // in which the greeting came
+  Piece greeting;
+  friend bool operator==(const Profile&, const Profile&) = default;
+};
+
+// Puts a profile together. A piece that does not follow is left out, and the greeting with it.
+class ProfileAssembly {
+ public:
+  // The whole greeting, once its last piece has come.
+  [[nodiscard]] std::optional<std::string> take(const Profile&);
+
+ private:
+  Profile first_;
+  std::string text_;
+};
+
 // --- up: dataplane to mired
 // -------------------------------------------------------------------------------------------------
 
-enum class UpKind : uint8_t { flow_event = 1, applied, refused, lost };
+enum class UpKind : uint8_t { flow_event = 1, applied, refused, lost, profile };
 
 struct Applied {
   uint64_t generation = 0;
@@ -61,13 +109,13 @@ struct Lost {
   uint64_t count = 0;
   friend bool operator==(const Lost&, const Lost&) = default;
 };
-using Up = std::variant<FlowEvent, Applied, Refused, Lost>;
+using Up = std::variant<FlowEvent, Applied, Refused, Lost, Profile>;
 
 // --- down: mired to dataplane
 // -----------------------------------------------------------------------------------------------
 
 // A configuration is Begin, one Global, then any of the others in any order, then Commit: whole or not at all. Classes
-// without a ClassTreatment keep policy::default_treatments().
+// without a ClassTreatment keep policy::default_treatments(). Pieces of one greeting come one behind the other.
 enum class DownKind : uint8_t {
   begin = 1,
   global,
@@ -77,6 +125,7 @@ enum class DownKind : uint8_t {
   early_hello,
   penalty,
   text_part,
+  profile,
   commit
 };
 
@@ -137,7 +186,8 @@ struct Commit {
   uint64_t messages = 0;  // between Begin and Commit, neither counted
   friend bool operator==(const Commit&, const Commit&) = default;
 };
-using Down = std::variant<Begin, Global, ClassTreatment, Protect, ClassPrefix, EarlyHello, Penalty, TextPart, Commit>;
+using Down =
+    std::variant<Begin, Global, ClassTreatment, Protect, ClassPrefix, EarlyHello, Penalty, TextPart, Profile, Commit>;
 
 // --- as they lie in memory
 // --------------------------------------------------------------------------------------------------

@@ -3,15 +3,18 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "dataplane/base/time.h"
 #include "dataplane/policy/treatment.h"
 #include "dataplane/smtp/reply_text.h"
 #include "dataplane/source/class_table.h"
 #include "dataplane/wire/address.h"
+#include "dataplane/wire/offer.h"
 
 namespace mire::source {
 
@@ -31,6 +34,14 @@ struct KeptPenalty {
   uint32_t offences = 0;
 };
 
+// What a server taught an earlier dataplane (defer/server_profile.h).
+struct KeptProfile {
+  wire::Offer offer;
+  uint16_t largest_segment = 0;
+  std::string greeting;
+  friend bool operator==(const KeptProfile&, const KeptProfile&) = default;
+};
+
 struct Settings {
   uint64_t generation = 0;   // of mired's commits; 0: built in
   bool observe = false;      // the whole box
@@ -47,6 +58,9 @@ struct Settings {
   std::unordered_map<wire::Address, Time, AddressHash> early_hello_until;
   // By wire::source_of(client). Asked where a lcore's own table does not say otherwise.
   std::unordered_map<wire::Address, KeptPenalty, AddressHash> penalties;
+
+  // By server and VLAN stack. Asked where a lcore has learned nothing itself.
+  std::map<std::pair<wire::Address, uint64_t>, KeptProfile> profiles;
 
   // The kept penalty of a client's source, if it still runs.
   [[nodiscard]] const KeptPenalty* penalty_of(const wire::Address& client, Time now) const noexcept {

@@ -5,13 +5,13 @@
 #include <initializer_list>
 
 #include "dataplane/base/assert.h"
+#include "dataplane/wire/offer.h"
 #include "dataplane/wire/segment_edit.h"
 
 namespace mire::wire {
 namespace {
 
 constexpr uint16_t kFastOpenMagic = 0xf989;         // RFC 7413 4.1.1
-constexpr uint8_t kWindowScaleMax = 14;             // RFC 7323 2.3
 constexpr uint32_t kPaddedTimestamps = 0x0101080a;  // NOP, NOP, kind 8, length 10
 constexpr size_t kShortestFrame = 60;               // IEEE 802.3, without the FCS
 
@@ -43,7 +43,7 @@ TcpOptions read_options(std::span<const uint8_t> frame, const Headers& h) noexce
       o.mss = load16(&option[2]);
     } else if (kind == kWindowScale && length == 3) {
       o.has_window_scale = true;
-      o.window_scale = std::min(option[2], kWindowScaleMax);
+      o.window_scale = std::min(option[2], kMostWindowScale);
     } else if (kind == kSackPermitted && length == 2) {
       o.sack_permitted = true;
     } else if (kind == kMd5 || kind == kAuthenticationOption) {

@@ -93,6 +93,12 @@ class Gateway final : public lcore::Transmitter, public lcore::EventSink {
     return true;
   }
 
+  bool tell(std::span<const mailbox::Profile> pieces) override {
+    if (!hears_profiles) return false;
+    profiles.insert(profiles.end(), pieces.begin(), pieces.end());
+    return true;
+  }
+
   [[nodiscard]] uint64_t counted(policy::Reason r) const {
     return pipeline_.counters().reasons[static_cast<size_t>(r)];
   }
@@ -108,7 +114,9 @@ class Gateway final : public lcore::Transmitter, public lcore::EventSink {
   std::vector<Sent> sent;
   std::vector<Sent> forwarded;
   std::vector<mailbox::FlowEvent> events;
+  std::vector<mailbox::Profile> profiles;
   bool out_of_buffers = false;
+  bool hears_profiles = true;
 
  private:
   source::Settings settings_;

@@ -28,7 +28,7 @@ MAY = {
     "dataplane/lcore": PURE | {"port", "ebpf"},
     "dataplane": PURE | {"port", "lcore", "ebpf"},  # main.cc
     "ebpf": {"base", "wire"},
-    "controlplane": RECORDS | {"mailbox", "controlplane"},
+    "controlplane": RECORDS | {"smtp", "mailbox", "controlplane"},
     "tools": PURE | {"lcore", "controlplane"},      # mire-replay shares the rooms, not a copy
     "tests": None,                                  # tests see everything
 }

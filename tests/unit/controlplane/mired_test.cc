@@ -270,6 +270,29 @@ TEST_F(MiredTest, HandsRunningPenaltiesToTheNextDataplane) {
   EXPECT_GT(kept->until, MonotonicClock::now() + std::chrono::minutes{55});
 }
 
+TEST_F(MiredTest, KeepsWhatServersTaughtBeyondTheEndOfBoth) {
+  write_config("");
+  const wire::Address server = wire::parse_address("203.0.113.25").value();
+  const std::string greeting = "220-" + std::string(200, 'x') + "\r\n220 mx.example ESMTP\r\n";
+  {
+    Dataplane dataplane(folder);
+    MiredProcess mired(folder, config);
+    ASSERT_TRUE(dataplane.until([&] { return dataplane.settings != nullptr; }));
+    EXPECT_TRUE(dataplane.settings->profiles.empty());
+    for (size_t at = 0; at < greeting.size(); at += mailbox::kPieceBytes)
+      EXPECT_TRUE(dataplane.end->offer(
+          mailbox::Profile{server, 0, {1460, 65'160, 7, true, true, true}, 60, mailbox::piece_of(greeting, at)}));
+    EXPECT_TRUE(dataplane.until([&] { return std::filesystem::exists(folder.file("profiles.json")); }));
+    EXPECT_EQ(mired.end(SIGKILL), -SIGKILL);
+  }
+  Dataplane dataplane(folder);
+  const MiredProcess again(folder, config);
+  ASSERT_TRUE(dataplane.until([&] { return dataplane.settings != nullptr; })) << again.words();
+  ASSERT_EQ(dataplane.settings->profiles.size(), 1u);
+  EXPECT_EQ(dataplane.settings->profiles.at({server, 0}),
+            (source::KeptProfile{{1460, 65'160, 7, true, true, true}, 60, greeting}));
+}
+
 TEST_F(MiredTest, RefusesToStartWithABadFileOrBesideALiveMired) {
   write_config("observe maybe;");
   MiredProcess bad(folder, config);

@@ -149,6 +149,29 @@ TEST(SettingsBuilder, RefusesWhatComesTwiceOrNotAtAll) {
   EXPECT_EQ(told(builder, {mailbox::Global{}, listed, listed}).refusal, "prefix 192.0.2.0/24 was given a class twice");
 }
 
+std::vector<Down> with_profile(const std::string& greeting) {
+  std::vector<Down> body{mailbox::Global{}};
+  for (size_t at = 0; at < greeting.size(); at += mailbox::kPieceBytes)
+    body.emplace_back(mailbox::Profile{
+        address("192.0.2.1"), 5, {1460, 65'160, 7, true, true, true}, 99, mailbox::piece_of(greeting, at)});
+  return body;
+}
+
+TEST(SettingsBuilder, PutsProfilesTogetherAndLeavesOutWhatIsNoGreeting) {
+  SettingsBuilder builder;
+  const std::string greeting = "220-" + std::string(300, 'x') + "\r\n220 mx.example\r\n";
+  const auto outcome = told(builder, with_profile(greeting));
+  ASSERT_TRUE(outcome.settings) << outcome.refusal;
+  ASSERT_EQ(outcome.settings->profiles.size(), 1u);
+  EXPECT_EQ(outcome.settings->profiles.at({address("192.0.2.1"), 5}),
+            (source::KeptProfile{{1460, 65'160, 7, true, true, true}, 99, greeting}));
+  for (const char* bad : {"554 no\r\n", "220 mx.example", "220 a\r\nEHLO?\r\n", "x"})
+    EXPECT_TRUE(told(builder, with_profile(bad)).settings->profiles.empty()) << bad;
+  auto gap = with_profile(greeting);
+  gap.erase(gap.begin() + 2);
+  EXPECT_TRUE(told(builder, gap).settings->profiles.empty());
+}
+
 TEST(SettingsBuilder, TakesANewBeginForTheEndOfTheOldOne) {
   SettingsBuilder builder;
   builder.take(mailbox::Begin{1}, kNow);

@@ -10,6 +10,11 @@ namespace {
 
 wire::Address address(const char* text) { return wire::parse_address(text).value(); }
 
+Profile profile(const std::string& greeting, size_t offset) {
+  return {
+      address("2001:db8::25"), 0x8100006400000000, {1440, 64'800, 7, true, true, true}, 60, piece_of(greeting, offset)};
+}
+
 std::vector<Down> every_down() {
   ClassTreatment treatment{policy::SourceClass::suspect, policy::default_treatments()[4]};
   treatment.treatment.syn = policy::OnSyn::reset;
@@ -24,7 +29,9 @@ std::vector<Down> every_down() {
           Penalty{address("2001:db8:0:1::"), 60, 3, 2},
           TextPart{2, 0, false, std::string(kTextPart, 'x')},
           TextPart{2, 1, true, "at %address%"},
-          Commit{7, 7}};
+          profile("220 mx.example ESMTP\r\n", 0),
+          profile("220-" + std::string(100, 'x') + "\r\n220 y\r\n", 80),
+          Commit{7, 11}};
 }
 
 std::vector<Up> every_up() {
@@ -34,7 +41,7 @@ std::vector<Up> every_up() {
   event.reason = policy::Reason::early_talk;
   event.bytes_length = 4;
   event.first_bytes = {'E', 'H', 'L', 'O'};
-  return {event, Applied{7}, Refused{8, "why; what to do"}, Lost{99}};
+  return {event, Applied{7}, Refused{8, "why; what to do"}, Lost{99}, profile("220 mx.example ESMTP\r\n", 0)};
 }
 
 TEST(Layout, CarriesEveryDownMessageUnchanged) {
@@ -128,6 +135,58 @@ TEST(Layout, RefusesTextsThatNobodyMaySend) {
           fmt::format("message text part: which text is {0}, outside 0 to {1}", kTexts, kTexts - 1).c_str());
   refused(TextPart{0, kTextParts, true, "a"}, "message text part: part is 5, outside 0 to 4");
   refused(TextPart{0, 0, false, "a"}, "message text part: a part that is not the last is not full");
+}
+
+TEST(Layout, RefusesProfilesThatNoServerTeaches) {
+  const auto changed = [](auto change) {
+    Profile p = profile("220 mx.example ESMTP\r\n", 0);
+    change(p);
+    return p;
+  };
+  refused(changed([](Profile& p) { p.offer.window_scale = 15; }),
+          "message profile: window scale is 15, outside 0 to 14");
+  refused(changed([](Profile& p) { p.offer.has_window_scale = false; }),
+          "message profile: a window scale that it has not");
+  refused(changed([](Profile& p) { p.largest_segment = 0; }),
+          "message profile: largest segment is 0, outside 1 to 65535");
+  refused(changed([](Profile& p) { p.greeting = {}; }), "message profile: greeting's length is 0, outside 1 to 4096");
+  refused(changed([](Profile& p) { p.greeting.total = kMaxGreeting + 1; }),
+          "message profile: greeting's length is 4097, outside 1 to 4096");
+  refused(changed([](Profile& p) { p.greeting.offset = 80; }),
+          "message profile: piece's offset is 80, outside 0 to 21");
+  refused(changed([](Profile& p) { p.greeting.offset = 8; }), "message profile: piece's offset is none");
+  refused(changed([](Profile& p) { p.greeting.bytes[22] = 1; }), "message profile: padding is not zero");
+}
+
+std::vector<Profile> all_pieces(const std::string& greeting) {
+  std::vector<Profile> v;
+  for (size_t at = 0; at < greeting.size(); at += kPieceBytes) v.push_back(profile(greeting, at));
+  return v;
+}
+
+TEST(ProfileAssembly, PutsGreetingsOfEveryLengthTogether) {
+  for (size_t length = 1; length <= kMaxGreeting; length += length < 400 ? 1 : 61) {
+    const std::string greeting(length, 'g');
+    const auto parts = all_pieces(greeting);
+    EXPECT_EQ(parts.size(), pieces(length));
+    ProfileAssembly assembly;
+    for (size_t i = 0; i + 1 < parts.size(); ++i) EXPECT_FALSE(assembly.take(parts[i]));
+    EXPECT_EQ(assembly.take(parts.back()), greeting);
+  }
+}
+
+TEST(ProfileAssembly, MixesNoTwoGreetings) {
+  const auto one = all_pieces(std::string(200, 'a'));
+  auto other = all_pieces(std::string(200, 'b'));
+  other[1].server = address("192.0.2.1");
+  ProfileAssembly assembly;
+  EXPECT_FALSE(assembly.take(one[0]));
+  EXPECT_FALSE(assembly.take(other[1])) << "of another server";
+  EXPECT_FALSE(assembly.take(one[2])) << "one is missing between";
+  EXPECT_FALSE(assembly.take(all_pieces(std::string(201, 'a'))[1])) << "of another length";
+  EXPECT_FALSE(assembly.take(one[1]));
+  EXPECT_EQ(assembly.take(one[2]), std::string(200, 'a'));
+  EXPECT_FALSE(assembly.take(one[2])) << "once";
 }
 
 TEST(Layout, AcceptsHoldsUpToTheCap) { EXPECT_TRUE(decode(encode(Down{holding({0, 900}, {5'000, 29'100})})).ok()); }

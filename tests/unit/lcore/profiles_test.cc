@@ -1,0 +1,188 @@
+// What servers taught an earlier dataplane: strangers are met from the first SYN on, and what this one has learned
+// itself stands.
+#include <gtest/gtest.h>
+
+#include "tests/support/gateway.h"
+
+namespace mire::test {
+namespace {
+
+using enum wire::TcpFlag;
+using policy::SourceClass;
+using policy::State;
+using policy::Withhold;
+
+const std::vector<uint8_t> kFullSyn = {2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 7};
+const std::vector<uint8_t> kServersSynAck = {2, 4, 5, 0xa0, 1, 1, 4, 2, 1, 3, 3, 9};
+const std::string kKept = "220 kept.example ESMTP\r\n";
+const std::string kOther = "220 other.example ESMTP, with more to say\r\n";
+
+struct Scene {
+  explicit Scene(lcore::PipelineOptions o = Gateway::small()) : gw(o) {
+    auto& unknown = gw.settings().treatments[size_t(SourceClass::unknown)];
+    unknown.withhold = Withhold::defer;
+    unknown.greeting = {1000, 1000};
+    gw.settings().classes.set(*wire::parse_prefix("198.18.9.0/24"), SourceClass::trusted);
+    gw.commit();
+  }
+  void keep(const std::string& greeting = kKept, uint64_t vlan = 0) {
+    gw.settings().profiles[{address("198.19.0.25"), vlan}] = {{1400, 29'200, 5, true, true, true}, 60, greeting};
+    gw.commit();
+  }
+  // A dialogue of a trusted source, from which the gateway learns.
+  void teach(std::string_view greeting = kGreeting) {
+    Talk t{gw};
+    t.client = address("198.18.9.1");
+    t.port = static_cast<uint16_t>(2000 + next_port++);
+    t.timestamps = true;
+    t.syn({}, kFullSyn);
+    t.syn_ack(kServersSynAck);
+    t.ack();
+    t.reply(0, 0, greeting);
+    t.from_client(kRst, 0, 0);
+    gw.sent.clear();
+    gw.forwarded.clear();
+  }
+  // What a stranger is greeted with; empty if its SYN passes.
+  std::string greeted() {
+    Talk t{gw};
+    t.port = static_cast<uint16_t>(3000 + next_port++);
+    t.timestamps = true;
+    gw.sent.clear();
+    if (t.syn({}, kFullSyn) == Fate::forward) return {};
+    EXPECT_EQ(gw.sent.size(), 1u);
+    offered = gw.sent.back().options();
+    t.server_isn = gw.sent.back().h.seq;
+    t.server_clock = offered.tsval;
+    t.ack();
+    gw.wait(milliseconds{1001});
+    const std::string said = gw.sent.back().text();
+    t.from_client(kRst, 0, 0);
+    return said;
+  }
+  // The profiles that were told, put together.
+  std::vector<std::string> told() {
+    std::vector<std::string> v;
+    mailbox::ProfileAssembly assembly;
+    for (const auto& piece : gw.profiles)
+      if (auto greeting = assembly.take(piece)) v.push_back(*greeting);
+    gw.profiles.clear();
+    return v;
+  }
+
+  Gateway gw;
+  uint16_t next_port = 0;
+  wire::TcpOptions offered;
+};
+
+TEST(Profiles, OfAnEarlierDataplaneServeFromTheFirstSynOn) {
+  Scene s;
+  EXPECT_EQ(s.greeted(), "");
+  s.keep();
+  EXPECT_EQ(s.greeted(), kKept);
+  EXPECT_EQ(s.offered.mss, 1400);
+  EXPECT_EQ(s.offered.window_scale, 5);
+  EXPECT_TRUE(s.told().empty()) << "it comes from there";
+}
+
+TEST(Profiles, ServeAServerThatIsNamedLaterToo) {
+  Scene s;
+  s.gw.settings().protect.insert(address("203.0.113.1"));
+  s.keep();
+  EXPECT_EQ(s.greeted(), "") << "not protected";
+  s.gw.settings().protect.insert(address("198.19.0.25"));
+  s.gw.commit();
+  EXPECT_EQ(s.greeted(), kKept);
+}
+
+TEST(Profiles, AreKeptApartByVlan) {
+  Scene s;
+  s.keep(kKept, 0x81000064);
+  EXPECT_EQ(s.greeted(), "");
+}
+
+TEST(Profiles, NeverOverwriteWhatThisDataplaneHasLearned) {
+  Scene s;
+  s.teach(kOther);
+  s.keep();
+  EXPECT_EQ(s.greeted(), "") << "one greeting of its own is seen, and it is another one";
+  s.teach(kOther);
+  EXPECT_EQ(s.greeted(), kOther);
+  s.keep();
+  EXPECT_EQ(s.greeted(), kOther);
+  EXPECT_EQ(s.offered.mss, 0x5a0);
+}
+
+TEST(Profiles, GiveWayToWhatTheServerSaysToday) {
+  Scene s;
+  s.keep();
+  s.teach(kOther);
+  EXPECT_EQ(s.greeted(), "") << "its length has changed";
+  s.keep();
+  EXPECT_EQ(s.greeted(), "") << "and is not believed a second time";
+  s.teach(kOther);
+  EXPECT_EQ(s.greeted(), kOther);
+}
+
+TEST(Profiles, AreToldWhenTheyAreReadyAndWhenTheyChange) {
+  Scene s;
+  s.teach();
+  EXPECT_TRUE(s.told().empty());
+  s.teach();
+  ASSERT_FALSE(s.gw.profiles.empty());
+  EXPECT_EQ(s.gw.profiles[0].server, address("198.19.0.25"));
+  EXPECT_EQ(s.gw.profiles[0].offer, (wire::Offer{0x5a0, 65'000, 9, true, true, true}));
+  EXPECT_EQ(s.told(), std::vector<std::string>{std::string(kGreeting)});
+  s.teach();
+  EXPECT_TRUE(s.told().empty()) << "nothing new";
+  const std::string longer = "220-" + std::string(500, 'x') + "\r\n220 y\r\n";
+  s.gw.wait(std::chrono::minutes{1});
+  s.teach(longer);
+  EXPECT_TRUE(s.told().empty()) << "not sure yet";
+  s.teach(longer);
+  EXPECT_EQ(s.told(), std::vector<std::string>{longer});
+}
+
+TEST(Profiles, WithTheTimeOfDayInThemAreToldOnceAMinute) {
+  Scene s;
+  size_t times = 0;
+  for (int i = 0; i < 180; ++i) {
+    char greeting[64];
+    std::snprintf(greeting, sizeof greeting, "220 mx.example ESMTP 12:00:%03d\r\n", i);
+    s.teach(greeting);
+    times += s.told().size();
+    s.gw.wait(seconds{1});
+  }
+  EXPECT_EQ(times, 3u);
+}
+
+TEST(Profiles, AreToldAgainWhenThereWasNoRoomOrNobodyKeptThem) {
+  Scene s;
+  s.gw.hears_profiles = false;
+  s.teach();
+  s.teach();
+  s.gw.hears_profiles = true;
+  EXPECT_TRUE(s.told().empty());
+  s.teach();
+  EXPECT_EQ(s.told().size(), 1u);
+  s.gw.commit();  // settings without it: mired was away
+  EXPECT_EQ(s.told().size(), 1u);
+  s.gw.settings().profiles[{address("198.19.0.25"), 0}] = {
+      {0x5a0, 65'000, 9, true, true, true}, 60, std::string(kGreeting)};
+  s.gw.commit();
+  EXPECT_TRUE(s.told().empty());
+}
+
+TEST(Profiles, LeaveHalfOfTheServerTableToThoseWhoAreThere) {
+  lcore::PipelineOptions o = Gateway::small();
+  Scene s(o);
+  for (uint32_t i = 0; i < 2 * o.sizes.servers; ++i)
+    s.gw.settings().profiles[{wire::Address::v4(0x0a000000 + i), 0}] = {{1400, 29'200, 5, true, true, true}, 60, kKept};
+  s.gw.commit();
+  s.teach();
+  s.teach();
+  EXPECT_EQ(s.greeted(), kGreeting);
+}
+
+}  // namespace
+}  // namespace mire::test
