@@ -77,11 +77,17 @@ class ConfigReader {
     config_.fail_closed = mode == kModes[1];
   }
 
-  // `protect A;` or `protect { A; B; }`
+  // `protect A;` or `protect { A; B; }` or `protect A { … }`
   void protect(const Statement& s) {
-    if (s.has_block ? s.words.size() != 1 : s.words.size() != 2)
+    if (s.words.size() > 2 || (s.words.size() == 1 && !s.has_block))
       return problems_.add(s.line(), "protect", "takes addresses; write protect ADDRESS; or protect { ADDRESS; ... }");
-    if (!s.has_block) return protect(s.words[1]);
+    if (s.words.size() == 2) {
+      const std::optional<wire::Address> server = protect(s.words[1]);
+      if (!s.has_block) return;
+      Server more = read_server(s, problems_);
+      if (server) config_.servers[*server] = std::move(more);
+      return;
+    }
     for (const Statement& inside : s.block) {
       if (inside.has_block || inside.words.size() != 1) {
         problems_.add(inside.line(), "protect " + printable(inside.key()), "one address a line; is a ; missing?");
@@ -91,18 +97,21 @@ class ConfigReader {
     }
   }
 
-  void protect(const Word& word) {
-    const std::string what = "protect " + printable(word.text);
+  // Nothing: reported.
+  std::optional<wire::Address> protect(const Word& word) {
+    const auto refuse = [&](const std::string& why) {
+      problems_.add(word.line, "protect " + printable(word.text), why);
+      return std::nullopt;
+    };
     const std::optional<wire::Address> address = wire::parse_address(word.text);
-    if (!address) return problems_.add(word.line, what, "not an address; write it like 203.0.113.25 or 2001:db8::25");
+    if (!address) return refuse("not an address; write it like 203.0.113.25 or 2001:db8::25");
     const auto [first, is_first] = protected_.try_emplace(*address, word.line);
-    if (!is_first)
-      return problems_.add(word.line, what, fmt::format("given twice, first in line {}; keep one", first->second));
+    if (!is_first) return refuse(fmt::format("given twice, first in line {}; keep one", first->second));
     if (config_.protect.size() == mailbox::kMaxProtected)
-      return problems_.add(
-          word.line, what,
+      return refuse(
           fmt::format("more than {} addresses; protect nothing by name, and all are", mailbox::kMaxProtected));
     config_.protect.push_back(*address);
+    return address;
   }
 
   void members(const Statement& s) {

@@ -6,12 +6,14 @@
 
 #include <array>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "controlplane/config/protect_reader.h"
 #include "dataplane/policy/treatment.h"
 #include "dataplane/smtp/reply_text.h"
 #include "dataplane/wire/address.h"
@@ -32,7 +34,8 @@ struct Config {
   policy::Treatments treatments = policy::default_treatments();
   std::chrono::milliseconds penalty_first = std::chrono::minutes{1};
   std::chrono::milliseconds penalty_most = std::chrono::hours{24};
-  std::vector<wire::Address> protect;  // empty: every lan address
+  std::vector<wire::Address> protect;       // empty: every lan address
+  std::map<wire::Address, Server> servers;  // those of `protect` of which more is said
   std::vector<ClassMember> members;
   std::array<std::string, smtp::kOwnReplies> texts;   // of our own replies; empty: the default
   std::array<std::string, policy::kClasses> teasers;  // of classes whose treatment has one

@@ -15,6 +15,7 @@ void put_text(std::vector<mailbox::Down>& out, size_t which, std::string_view te
 }  // namespace
 
 std::vector<mailbox::Down> publication(const config::Config& c, const Remembered& remembered) {
+  static const config::Server kNothing;
   std::vector<mailbox::Down> out;
   out.reserve(1 + policy::kClasses + c.protect.size() + c.members.size() + remembered.early_hellos.size() +
               remembered.penalties.size() + remembered.profiles.size());
@@ -22,7 +23,13 @@ std::vector<mailbox::Down> publication(const config::Config& c, const Remembered
                                    static_cast<uint64_t>(c.penalty_most.count())});
   for (size_t i = 0; i < policy::kClasses; ++i)
     out.emplace_back(mailbox::ClassTreatment{static_cast<policy::SourceClass>(i), c.treatments[i]});
-  for (const wire::Address& server : c.protect) out.emplace_back(mailbox::Protect{server});
+  for (const wire::Address& server : c.protect) {
+    const auto more = c.servers.find(server);
+    const config::Server& said = more == c.servers.end() ? kNothing : more->second;
+    for (size_t i = 0; i < mailbox::pieces(said.greeting.size()); ++i)
+      out.emplace_back(
+          mailbox::Protect{server, said.strangers, mailbox::piece_of(said.greeting, i * mailbox::kPieceBytes)});
+  }
   for (const config::ClassMember& m : c.members) out.emplace_back(mailbox::ClassPrefix{m.prefix, m.source_class});
   for (size_t i = 0; i < c.texts.size(); ++i) put_text(out, i, c.texts[i]);
   for (size_t i = 0; i < c.teasers.size(); ++i) put_text(out, smtp::kOwnReplies + i, c.teasers[i]);

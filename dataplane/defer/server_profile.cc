@@ -26,6 +26,7 @@ void ServerProfile::saw_syn_ack(const wire::TcpOptions& o, uint16_t window) noex
 uint32_t ServerProfile::saw_greeting(uint32_t greeting, uint32_t length) noexcept {
   seen_twice_ = length_ == length;  // a date in it may differ, its length does not
   length_ = length;
+  restored_ = false;
   if (greeting != greeting_) ++revision_;
   return std::exchange(greeting_, greeting);
 }
@@ -41,6 +42,13 @@ bool ServerProfile::recall(const Offer& offer, uint32_t greeting, uint32_t lengt
   return true;
 }
 
+uint32_t ServerProfile::write(uint32_t greeting) noexcept {
+  const uint32_t before = std::exchange(written_, greeting);
+  if (greeting != 0 || greeting_ != 0) return before;
+  greeting_ = before;  // whoever is held already still needs one
+  return 0;
+}
+
 bool ServerProfile::keeps_promise(const wire::TcpOptions& answer, const Offer& promised) const noexcept {
   const bool scale = answer.has_window_scale == promised.has_window_scale &&
                      (!promised.has_window_scale || answer.window_scale == promised.window_scale);
@@ -54,7 +62,7 @@ void ServerProfile::restore(const Offer& offer, uint8_t generation, uint32_t gre
   generation_ = generation & 15;
   greeting_ = greeting;
   length_ = length;
-  offered_ = seen_twice_ = true;
+  offered_ = seen_twice_ = restored_ = true;
 }
 
 void ServerProfile::forget() noexcept {

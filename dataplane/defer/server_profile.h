@@ -34,13 +34,17 @@ class ServerProfile {
   [[nodiscard]] bool recall(const Offer&, uint32_t greeting, uint32_t length) noexcept;
 
   // Is it known whole, so that it is worth telling? And a number that changes with what is known.
-  [[nodiscard]] bool learned() const noexcept { return offered_ && seen_twice_; }
+  [[nodiscard]] bool learned() const noexcept { return offered_ && seen_twice_ && !restored_; }
   [[nodiscard]] uint32_t revision() const noexcept { return revision_; }
 
+  // The operator's word on how strangers are greeted; 0: none. Returns the number that is no longer needed, or 0.
+  [[nodiscard]] uint32_t write(uint32_t greeting) noexcept;
+
   // Can strangers be met in its name?
-  [[nodiscard]] bool ready() const noexcept { return offered_ && seen_twice_ && !down_; }
+  [[nodiscard]] bool ready() const noexcept { return offered_ && (written_ != 0 || seen_twice_) && !down_; }
   [[nodiscard]] const Offer& offer() const noexcept { return offer_; }
-  [[nodiscard]] uint32_t greeting() const noexcept { return greeting_; }
+  [[nodiscard]] uint32_t greeting() const noexcept { return written_ != 0 ? written_ : greeting_; }
+  [[nodiscard]] uint32_t learned_greeting() const noexcept { return greeting_; }
 
   // Does a SYN-ACK keep what we promised in the server's name to a client that offered `client`?
   [[nodiscard]] bool keeps_promise(const wire::TcpOptions& answer, const Offer& promised) const noexcept;
@@ -67,6 +71,7 @@ class ServerProfile {
  private:
   Offer offer_;
   uint32_t greeting_ = 0;
+  uint32_t written_ = 0;
   uint32_t length_ = 0;
   uint32_t dialling_ = 0;
   uint32_t this_second_ = 0;
@@ -76,7 +81,8 @@ class ServerProfile {
   bool offered_ = false;
   bool seen_twice_ = false;
   bool down_ = false;
-  bool broken_ = false;  // it has once answered otherwise than it was known
+  bool restored_ = false;  // its greeting may be the operator's: not seen since
+  bool broken_ = false;    // it has once answered otherwise than it was known
 };
 
 }  // namespace mire::defer

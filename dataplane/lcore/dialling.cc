@@ -65,8 +65,9 @@ bool Pipeline::Impl::keep_words(const FrameRef& f, const Column& c, Handle h) {
 
 // --- turns -----------------------------------------------------------------------------------------------------------
 
-const policy::Pace& Pipeline::Impl::pace() const noexcept {
+const policy::Pace& Pipeline::Impl::pace_of(const ServerFacts& server) const noexcept {
   static constexpr policy::Pace kUntilConfigured{};
+  if (server.strangers) return *server.strangers;
   return settings_ != nullptr ? settings_->strangers : kUntilConfigured;
 }
 
@@ -93,7 +94,7 @@ void Pipeline::Impl::dial_next(uint16_t server) {
     const uint32_t d = facts.dials.first;
     DialogueRecord& r = dialogues_[d];
     const bool left = r.flow == flow::kNoFlow;
-    if (!left && !facts.profile.may_dial(pace(), now_)) return;
+    if (!left && !facts.profile.may_dial(pace_of(facts), now_)) return;
     facts.dials.first = r.next;
     if (facts.dials.first == 0) facts.dials.last = 0;
     r.queued = false;

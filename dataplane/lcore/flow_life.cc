@@ -28,6 +28,7 @@ uint32_t Pipeline::Impl::endpoint_for(const wire::Address& server, wire::VlanSta
   }
   if (settings_ == nullptr) return id;
   known_servers_[id] = facts_of(server);
+  heed(id);
   if (const auto kept = settings_->profiles.find({server, vlan.value}); kept != settings_->profiles.end())
     recall(id, kept->second);
   return id;

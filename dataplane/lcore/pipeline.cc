@@ -58,6 +58,7 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
     const ServerFacts told = facts_of(endpoints_[id].address);
     known.is_protected = told.is_protected;
     known.early_hello_until = std::max(known.early_hello_until, told.early_hello_until);  // mired may not have heard
+    heed(id);
   }
   recall_profiles();
   return old;

@@ -153,8 +153,9 @@ class Pipeline::Impl {
     bool is_protected = false;
     defer::ServerProfile profile{};
     DialQueue dials{};
-    uint32_t told = 0;  // the profile's revision that was reported last; 0: none
-    Time tell_after{};  // and when the next one may be
+    std::optional<policy::Pace> strangers{};  // its own pace
+    uint32_t told = 0;                        // the profile's revision that was reported last; 0: none
+    Time tell_after{};                        // and when the next one may be
   };
 
   // pipeline.cc: the stages
@@ -202,6 +203,8 @@ class Pipeline::Impl {
   // profiles.cc
   void learn_greeting(uint32_t server, std::span<const uint8_t> greeting, uint16_t segment);
   void recall_profiles();
+  void heed(uint32_t server);
+  [[nodiscard]] const policy::Pace& pace_of(const ServerFacts&) const noexcept;
   void recall(uint32_t server, const source::KeptProfile&);
   [[nodiscard]] bool is_kept(uint32_t server, const source::KeptProfile*) const;
   void tell(uint32_t server);
@@ -286,7 +289,6 @@ class Pipeline::Impl {
   void drop_payload_refs(Handle);
   void begin_dialogue(flow::State32&);
   [[nodiscard]] DialogueRecord* dialogue_of(const flow::State32&);
-  [[nodiscard]] const policy::Pace& pace() const noexcept;
   void begin_hold(Handle, policy::HoldRange);
   [[nodiscard]] static uint32_t hold_of(policy::HoldRange, uint32_t lot) noexcept;
   [[nodiscard]] uint64_t deadline_after(uint32_t hold_ms) const noexcept;

@@ -26,7 +26,10 @@ void Pipeline::Impl::recall_profiles() {
     const Endpoint e{key.first, key.second};
     if (!settings_->protects(e.address) || endpoints_.find(e) != 0) continue;
     if (endpoints_.size() >= endpoints_.capacity() / 2) break;  // room for those who are there today
-    if (const uint32_t id = endpoints_.acquire(e); id != 0) known_servers_[id] = facts_of(e.address);
+    if (const uint32_t id = endpoints_.acquire(e); id != 0) {
+      known_servers_[id] = facts_of(e.address);
+      heed(id);
+    }
   }
   for (uint32_t id = 1; id <= endpoints_.capacity(); ++id) {
     if (!known_servers_[id].is_protected) continue;
@@ -38,6 +41,22 @@ void Pipeline::Impl::recall_profiles() {
       tell(id);
     }
   }
+}
+
+// What the operator says of a server, with each commit.
+void Pipeline::Impl::heed(uint32_t server) {
+  constexpr uint16_t kSegment = 536;  // RFC 9293 3.7.1: fits every path
+  ServerFacts& known = known_servers_[server];
+  const auto said = settings_->servers.find(endpoints_[server].address);
+  known.strangers.reset();
+  uint32_t greeting = 0;
+  if (said != settings_->servers.end()) {
+    const std::string& text = said->second.greeting;
+    known.strangers = said->second.strangers;
+    greeting = banners_.acquire({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, kSegment);
+    if (greeting == 0 && !text.empty()) count(Reason::banner_pool_full);
+  }
+  if (const uint32_t before = known.profile.write(greeting); before != 0) banners_.release(before);
 }
 
 void Pipeline::Impl::recall(uint32_t server, const source::KeptProfile& kept) {
@@ -56,7 +75,7 @@ bool Pipeline::Impl::is_kept(uint32_t server, const source::KeptProfile* kept) c
   const defer::ServerProfile& ours = known_servers_[server].profile;
   if (!ours.learned()) return true;  // nothing to tell
   if (kept == nullptr || kept->offer != ours.offer()) return false;
-  const auto greeting = banners_.bytes(ours.greeting());
+  const auto greeting = banners_.bytes(ours.learned_greeting());
   return std::equal(greeting.begin(), greeting.end(), kept->greeting.begin(), kept->greeting.end(),
                     [](uint8_t a, char b) { return a == static_cast<uint8_t>(b); });
 }
@@ -65,13 +84,14 @@ void Pipeline::Impl::tell(uint32_t server) {
   ServerFacts& known = known_servers_[server];
   const defer::ServerProfile& profile = known.profile;
   if (!profile.learned() || known.told == profile.revision()) return;
-  const auto bytes = banners_.bytes(profile.greeting());
+  const auto bytes = banners_.bytes(profile.learned_greeting());
   const std::string_view greeting{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   if (greeting.size() > mailbox::kMaxGreeting) return;
   const size_t count = mailbox::pieces(greeting.size());
   for (size_t i = 0; i < count; ++i)
     telling_[i] = {endpoints_[server].address, endpoints_[server].vlan, profile.offer(),
-                   banners_.largest_segment(profile.greeting()), mailbox::piece_of(greeting, i * mailbox::kPieceBytes)};
+                   banners_.largest_segment(profile.learned_greeting()),
+                   mailbox::piece_of(greeting, i * mailbox::kPieceBytes)};
   if (!events_.tell(std::span<const mailbox::Profile>{telling_}.first(count))) return;
   known.told = profile.revision();
   known.tell_after = now_ + kTellAgain;

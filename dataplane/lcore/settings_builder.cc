@@ -62,10 +62,28 @@ void SettingsBuilder::add(const mailbox::ClassTreatment& c) {
 }
 
 void SettingsBuilder::add(const mailbox::Protect& p) {
+  if (p.greeting.offset != 0) return add_greeting(p);
   if (draft_->protect.size() >= mailbox::kMaxProtected)
     return refuse(fmt::format("more than {} protected addresses", mailbox::kMaxProtected));
   if (!draft_->protect.insert(p.server).second)
     return refuse(fmt::format("{} is protected twice", wire::to_string(p.server)));
+  if (p.strangers != policy::Pace{}) draft_->servers[p.server].strangers = p.strangers;
+  if (p.greeting.total != 0 || greeting_open_) add_greeting(p);
+}
+
+void SettingsBuilder::add_greeting(const mailbox::Protect& p) {
+  const std::string server = wire::to_string(p.server);
+  const bool follows = p.greeting.offset == 0 ? !greeting_open_ : greeting_open_ && p.server == greeter_;
+  if (!follows || !mailbox::append(greeting_, p.greeting))
+    return refuse(fmt::format("the greeting of {} came in pieces that do not fit", server));
+  greeter_ = p.server;
+  greeting_open_ = greeting_.size() < p.greeting.total;
+  if (greeting_open_) return;
+  const std::span<const uint8_t> bytes{reinterpret_cast<const uint8_t*>(greeting_.data()), greeting_.size()};
+  const auto scan = smtp::scan_greeting(bytes);
+  if (scan.result != smtp::GreetingResult::ready || scan.end != bytes.size())
+    return refuse(fmt::format("the greeting of {} is none", server));
+  draft_->servers[p.server] = {p.strangers, std::exchange(greeting_, {})};
 }
 
 void SettingsBuilder::add(const mailbox::ClassPrefix& c) {
@@ -135,6 +153,7 @@ SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {
     if (draft_->treatments[i].teaser == draft_->teasers[i].empty())
       refuse("a teaser without its text, or a text without");
   if (!global_seen_) refuse("the global settings are missing");
+  if (greeting_open_) refuse(fmt::format("the greeting of {} lacks its end", wire::to_string(greeter_)));
   outcome.refusal = std::exchange(refusal_, {});
   if (outcome.refusal.empty()) outcome.settings = std::move(draft_);
   reset();

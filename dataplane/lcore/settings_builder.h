@@ -38,6 +38,7 @@ class SettingsBuilder {
   void add(const mailbox::Global&);
   void add(const mailbox::ClassTreatment&);
   void add(const mailbox::Protect&);
+  void add_greeting(const mailbox::Protect&);
   void add(const mailbox::ClassPrefix&);
   void add(const mailbox::EarlyHello&, Time now);
   void add(const mailbox::Penalty&, Time now);
@@ -57,6 +58,9 @@ class SettingsBuilder {
   uint32_t prefixes_ = 0;
   uint32_t treated_ = 0;  // bit a class
   mailbox::ProfileAssembly profile_;
+  wire::Address greeter_;  // the last protected server, and what has come of its greeting
+  std::string greeting_;
+  bool greeting_open_ = false;
   bool global_seen_ = false;
 };
 

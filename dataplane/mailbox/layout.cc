@@ -150,7 +150,12 @@ void write(Writer& w, const ClassTreatment& c) noexcept {
   w.put(t.concurrent);
   w.put(t.per_minute);
 }
-void write(Writer& w, const Protect& p) noexcept { w.put(p.server); }
+void write(Writer& w, const Protect& p) noexcept {
+  w.put(p.server);
+  w.put(p.strangers.concurrent);
+  w.put(p.strangers.per_second);
+  write(w, p.greeting);
+}
 void write(Writer& w, const ClassPrefix& c) noexcept {
   w.put(c.prefix.address);
   w.put(c.prefix.length);
@@ -324,7 +329,11 @@ Result<Down> read_begin(Reader r) {
 }
 
 Result<Down> read_protect(Reader r) {
-  const Protect protect{r.get<wire::Address>()};
+  Protect protect;
+  protect.server = r.get<wire::Address>();
+  protect.strangers.concurrent = r.number<uint32_t>("strangers' concurrent", 1, kFlowLimitCap);
+  protect.strangers.per_second = r.number<uint32_t>("strangers' per-second", 0, kFlowLimitCap);
+  protect.greeting = read_piece(r, 0);
   r.rest_is_zero();
   return r.finish<Down>("protect", protect);
 }

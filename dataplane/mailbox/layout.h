@@ -28,7 +28,7 @@
 namespace mire::mailbox {
 
 inline constexpr uint32_t kMagic = 0x6572694d;  // "Mire" in memory
-inline constexpr uint32_t kLayoutVersion = 3;
+inline constexpr uint32_t kLayoutVersion = 4;
 inline constexpr unsigned kMaxLcores = 64;
 inline constexpr uint32_t kUpSlots = 4096;    // messages; a power of two
 inline constexpr uint32_t kDownSlots = 4096;  // messages; a power of two
@@ -145,8 +145,11 @@ struct ClassTreatment {
   policy::Treatment treatment;
   friend bool operator==(const ClassTreatment&, const ClassTreatment&) = default;
 };
+// One message for each piece of the greeting that is written for the server; of length 0: the server's own.
 struct Protect {
   wire::Address server;
+  policy::Pace strangers;
+  Piece greeting;
   friend bool operator==(const Protect&, const Protect&) = default;
 };
 struct ClassPrefix {

@@ -42,17 +42,24 @@ struct KeptProfile {
   friend bool operator==(const KeptProfile&, const KeptProfile&) = default;
 };
 
+// What the operator says of one server.
+struct ServerSettings {
+  policy::Pace strangers;
+  std::string greeting;  // of strangers; empty: the one that the server itself sends
+};
+
 struct Settings {
   uint64_t generation = 0;   // of mired's commits; 0: built in
   bool observe = false;      // the whole box
   bool fail_closed = false;  // for the eBPF programs; the lcores do not look at it
   policy::Treatments treatments = policy::default_treatments();
   PenaltyRange penalty;
-  policy::Pace strangers;
+  policy::Pace strangers;  // of servers that `servers` does not name
   std::array<std::string, smtp::kOwnReplies> texts;   // of our own replies; empty: smtp::default_text()
   std::array<std::string, policy::kClasses> teasers;  // first lines of greetings, without CR LF
   ClassTable classes;
   std::unordered_set<wire::Address, AddressHash> protect;  // empty: every lan address
+  std::unordered_map<wire::Address, ServerSettings, AddressHash> servers;
   // Servers that once offered PIPECONNECT: until when (our clock) an early EHLO to them is left to repetition rather
   // than reset. A time that has passed says that the server had its days.
   std::unordered_map<wire::Address, Time, AddressHash> early_hello_until;

@@ -93,6 +93,60 @@ log { file /var/log/mire/flows.json; }
   EXPECT_EQ(c.treatments, expected);
 }
 
+TEST(Config, ReadsWhatIsSaidOfAServer) {
+  const Config c = good(
+      "protect 192.0.2.1 {\n"
+      "  greeting \"220-mx.example ESMTP\"\n"
+      "           \"220 say \\\"hello\\\"\";\n"
+      "  strangers { concurrent 8; per-second 3; }\n"
+      "}\n"
+      "protect 192.0.2.2 { strangers { per-second 5; } }\n"
+      "protect 192.0.2.3 { greeting 220; }\n"
+      "protect 192.0.2.4 { }\n"
+      "protect { 192.0.2.5; }");
+  EXPECT_EQ(c.protect.size(), 5u);
+  const auto of = [&](const char* server) { return c.servers.at(wire::parse_address(server).value()); };
+  EXPECT_EQ(of("192.0.2.1"), (Server{"220-mx.example ESMTP\r\n220 say \"hello\"\r\n", {8, 3}}));
+  EXPECT_EQ(of("192.0.2.2"), (Server{"", {32, 5}}));
+  EXPECT_EQ(of("192.0.2.3"), (Server{"220\r\n", {}}));
+  EXPECT_EQ(of("192.0.2.4"), Server{});
+  EXPECT_EQ(c.servers.size(), 4u);
+  const std::string longest = "220 " + std::string(506, 'x');
+  EXPECT_EQ(good("protect 192.0.2.1 { greeting \"" + longest + "\"; }").servers.begin()->second.greeting.size(), 512u);
+}
+
+TEST(Config, RefusesGreetingsThatNoClientCouldRead) {
+  const auto one = [](const std::string& greeting, const std::string& shown, const std::string& why) {
+    bad("protect 192.0.2.1 { greeting " + greeting + "; }",
+        {"mire.conf:1: protect 192.0.2.1 greeting" + shown + ": " + why});
+  };
+  one("", "", "takes the greeting's lines; write greeting \"220 mx.example ESMTP\";");
+  one("\"mx.example\"", " mx.example", "no last line of a greeting; write it like \"220 mx.example ESMTP\"");
+  one("\"220-mx.example\"", " 220-mx.example", "no last line of a greeting; write it like \"220 mx.example ESMTP\"");
+  one("\"554 no\"", " 554 no", "no last line of a greeting; write it like \"220 mx.example ESMTP\"");
+  one("\"220 a\" \"220 b\"", " 220 a", "more lines follow; begin it with 220-");
+  one("\"220 mx.example\\r\\n\"", " 220 mx.example\\r\\n", "is written without its line end; remove \\r\\n");
+  EXPECT_EQ(parse("protect 192.0.2.1 { greeting \"220 " + std::string(507, 'x') + "\"; }", "f").errors.size(), 1u);
+  std::string many;
+  for (int i = 0; i < 64; ++i) many += "220-x ";
+  one(many + "220", "", "more than 64 lines or 4095 bytes; shorten it");
+  one("220; greeting 220", "", "given twice; keep one");
+  EXPECT_EQ(parse("protect 192.0.2.1 { greeting \"220 a\rb\"; }", "f").errors.size(), 1u);
+}
+
+TEST(Config, RefusesWhatIsNoPace) {
+  bad("protect 192.0.2.1 { strangers { concurrent 0; } }",
+      {"mire.conf:1: protect 192.0.2.1 strangers concurrent 0: out of range; use 1 to 1000000"});
+  bad("protect 192.0.2.1 { strangers { per-second many; } }",
+      {"mire.conf:1: protect 192.0.2.1 strangers per-second many: not a whole number; use 1 to 1000000"});
+  bad("protect 192.0.2.1 { stranger { } }",
+      {"mire.conf:1: protect 192.0.2.1 stranger: not known; use greeting or strangers"});
+  bad("protect 192.0.2.1 { strangers 5; }",
+      {"mire.conf:1: protect 192.0.2.1 strangers: takes a block; write strangers { ... }"});
+  bad("protect 192.0.2.1; protect 192.0.2.1 { }",
+      {"mire.conf:1: protect 192.0.2.1: given twice, first in line 1; keep one"});
+}
+
 TEST(Config, KeepsTheDefaultsOfATreatmentThatAreNotNamed) {
   const Config c = good("treatment suspect { flows { concurrent 5; } }");
   EXPECT_EQ(of(c, SourceClass::suspect).concurrent, 5u);

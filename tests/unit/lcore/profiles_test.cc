@@ -173,6 +173,64 @@ TEST(Profiles, AreToldAgainWhenThereWasNoRoomOrNobodyKeptThem) {
   EXPECT_TRUE(s.told().empty());
 }
 
+TEST(Profiles, AGreetingThatIsWrittenOverridesTheLearnedOneButTheHandshakeIsLearned) {
+  Scene s;
+  s.gw.settings().servers[address("198.19.0.25")].greeting = "220-written\r\n220 by hand\r\n";
+  s.gw.commit();
+  EXPECT_EQ(s.greeted(), "") << "nothing is known of its handshake";
+  s.teach();
+  EXPECT_EQ(s.greeted(), "220-written\r\n220 by hand\r\n");
+  s.teach();
+  EXPECT_EQ(s.greeted(), "220-written\r\n220 by hand\r\n");
+  EXPECT_EQ(s.told(), std::vector<std::string>{std::string(kGreeting)}) << "what it said itself is what is kept";
+  s.gw.settings().servers.clear();
+  s.gw.commit();
+  EXPECT_EQ(s.greeted(), kGreeting);
+}
+
+TEST(Profiles, AWrittenGreetingThatIsTakenBackStillServesThoseWhoAreHeld) {
+  Scene s;
+  s.gw.settings().servers[address("198.19.0.25")].greeting = "220 by hand\r\n";
+  s.gw.commit();
+  Talk limited{s.gw};
+  limited.client = address("198.18.9.1");
+  limited.open();  // no greeting of its own has been seen
+  Talk t{s.gw};
+  t.port = 3999;
+  s.gw.sent.clear();
+  ASSERT_EQ(t.syn({}, kFullSyn), Fate::drop);
+  t.server_isn = s.gw.sent.back().h.seq;
+  t.ack();
+  s.gw.settings().servers.clear();
+  s.gw.commit();
+  s.gw.wait(milliseconds{1001});
+  EXPECT_EQ(s.gw.sent.back().text(), "220 by hand\r\n");
+  EXPECT_EQ(s.greeted(), "") << "those who come now are not met with it";
+}
+
+// Strangers who have heard the greeting and spoken.
+void speak(Scene& s, uint16_t strangers) {
+  for (uint16_t p = 0; p < strangers; ++p) {
+    Talk t{s.gw};
+    t.port = static_cast<uint16_t>(5000 + p);
+    t.syn({}, kFullSyn);
+    t.server_isn = s.gw.sent.back().h.seq;
+    t.ack();
+    s.gw.wait(milliseconds{1001});
+    t.from_client(kAck | kPsh, 0, static_cast<uint32_t>(kKept.size()), "EHLO a.example\r\n");
+  }
+}
+
+TEST(Profiles, EachServerHasItsOwnPace) {
+  Scene s;
+  s.keep();
+  s.gw.settings().strangers.concurrent = 1;
+  s.gw.settings().servers[address("198.19.0.25")].strangers = {2, 0};
+  s.gw.commit();
+  speak(s, 4);
+  EXPECT_EQ(s.gw.counted(policy::Reason::dial_waits), 2u);
+}
+
 TEST(Profiles, LeaveHalfOfTheServerTableToThoseWhoAreThere) {
   lcore::PipelineOptions o = Gateway::small();
   Scene s(o);

@@ -28,11 +28,12 @@ TEST(SettingsBuilder, MakesSettingsOfAWholeConfiguration) {
   policy::Treatment treatment;
   treatment.withhold = policy::Withhold::banner;
   treatment.greeting = {100, 200};
-  const auto outcome = told(
-      builder,
-      {mailbox::Global{true, true, 2000, 4000}, mailbox::ClassTreatment{SourceClass::known, treatment},
-       mailbox::Protect{address("203.0.113.25")}, mailbox::ClassPrefix{prefix("198.51.100.0/24"), SourceClass::trusted},
-       mailbox::EarlyHello{address("203.0.113.25"), 60}, mailbox::Penalty{address("2001:db8:0:1::"), 60, 5, 3}});
+  const auto outcome =
+      told(builder,
+           {mailbox::Global{true, true, 2000, 4000}, mailbox::ClassTreatment{SourceClass::known, treatment},
+            mailbox::Protect{address("203.0.113.25"), {}, {}},
+            mailbox::ClassPrefix{prefix("198.51.100.0/24"), SourceClass::trusted},
+            mailbox::EarlyHello{address("203.0.113.25"), 60}, mailbox::Penalty{address("2001:db8:0:1::"), 60, 5, 3}});
   ASSERT_TRUE(outcome.settings) << outcome.refusal;
   const source::Settings& s = *outcome.settings;
   EXPECT_EQ(outcome.generation, 7u);
@@ -107,7 +108,7 @@ TEST(SettingsBuilder, ATeaserComesWithItsTextOrNotAtAll) {
 
 TEST(SettingsBuilder, StartsAfreshForEachConfiguration) {
   SettingsBuilder builder;
-  const std::vector<Down> full{mailbox::Global{}, mailbox::Protect{address("192.0.2.1")}};
+  const std::vector<Down> full{mailbox::Global{}, mailbox::Protect{address("192.0.2.1"), {}, {}}};
   EXPECT_TRUE(told(builder, full, 1).settings);
   const auto second = told(builder, full, 2);
   ASSERT_TRUE(second.settings) << second.refusal;
@@ -143,7 +144,7 @@ TEST(SettingsBuilder, RefusesWhatComesTwiceOrNotAtAll) {
   EXPECT_EQ(told(builder, {mailbox::Global{}, mailbox::Global{}}).refusal, "global settings came twice");
   EXPECT_EQ(told(builder, {mailbox::Global{}, mailbox::ClassTreatment{}, mailbox::ClassTreatment{}}).refusal,
             "treatment of class unknown came twice");
-  const mailbox::Protect protect{address("192.0.2.1")};
+  const mailbox::Protect protect{address("192.0.2.1"), {}, {}};
   EXPECT_EQ(told(builder, {mailbox::Global{}, protect, protect}).refusal, "192.0.2.1 is protected twice");
   const mailbox::ClassPrefix listed{prefix("192.0.2.0/24"), SourceClass::blocked};
   EXPECT_EQ(told(builder, {mailbox::Global{}, listed, listed}).refusal, "prefix 192.0.2.0/24 was given a class twice");
@@ -172,10 +173,43 @@ TEST(SettingsBuilder, PutsProfilesTogetherAndLeavesOutWhatIsNoGreeting) {
   EXPECT_TRUE(told(builder, gap).settings->profiles.empty());
 }
 
+std::vector<Down> with_greeting(const std::string& greeting) {
+  std::vector<Down> body{mailbox::Global{}};
+  for (size_t i = 0; i < mailbox::pieces(greeting.size()); ++i)
+    body.emplace_back(
+        mailbox::Protect{address("192.0.2.1"), {8, 3}, mailbox::piece_of(greeting, i * mailbox::kPieceBytes)});
+  return body;
+}
+
+TEST(SettingsBuilder, PutsAWrittenGreetingTogetherOrRefusesAll) {
+  SettingsBuilder builder;
+  const std::string greeting = "220-" + std::string(300, 'x') + "\r\n220 mx.example\r\n";
+  auto body = with_greeting(greeting);
+  body.emplace_back(mailbox::Protect{address("192.0.2.2"), {}, {}});
+  const auto outcome = told(builder, body);
+  ASSERT_TRUE(outcome.settings) << outcome.refusal;
+  EXPECT_EQ(outcome.settings->protect.size(), 2u);
+  ASSERT_EQ(outcome.settings->servers.size(), 1u);
+  const source::ServerSettings& said = outcome.settings->servers.at(address("192.0.2.1"));
+  EXPECT_EQ(said.greeting, greeting);
+  EXPECT_EQ(said.strangers, (policy::Pace{8, 3}));
+  EXPECT_EQ(told(builder, with_greeting("")).settings->servers.at(address("192.0.2.1")).greeting, "");
+
+  EXPECT_EQ(told(builder, with_greeting("554 no\r\n")).refusal, "the greeting of 192.0.2.1 is none");
+  auto gap = with_greeting(greeting);
+  gap.erase(gap.begin() + 2);
+  EXPECT_EQ(told(builder, gap).refusal, "the greeting of 192.0.2.1 came in pieces that do not fit");
+  auto torn = with_greeting(greeting);
+  torn.pop_back();
+  EXPECT_EQ(told(builder, torn).refusal, "the greeting of 192.0.2.1 lacks its end");
+  torn.emplace_back(mailbox::Protect{address("192.0.2.2"), {}, {}});
+  EXPECT_EQ(told(builder, torn).refusal, "the greeting of 192.0.2.2 came in pieces that do not fit");
+}
+
 TEST(SettingsBuilder, TakesANewBeginForTheEndOfTheOldOne) {
   SettingsBuilder builder;
   builder.take(mailbox::Begin{1}, kNow);
-  builder.take(mailbox::Protect{address("192.0.2.1")}, kNow);
+  builder.take(mailbox::Protect{address("192.0.2.1"), {}, {}}, kNow);
   const auto outcome = told(builder, {mailbox::Global{}}, 2);
   ASSERT_TRUE(outcome.settings) << outcome.refusal;
   EXPECT_TRUE(outcome.settings->protect.empty());
@@ -188,7 +222,7 @@ TEST(SettingsBuilder, KeepsItsMemoryBoundedWhateverIsSent) {
   wire::Address server = address("2001:db8::");
   for (uint32_t i = 0; i <= mailbox::kMaxProtected; ++i) {
     wire::store32(&server.bytes[12], i);
-    builder.take(mailbox::Protect{server}, kNow);
+    builder.take(mailbox::Protect{server, {}, {}}, kNow);
   }
   EXPECT_EQ(builder.take(mailbox::Commit{1, mailbox::kMaxProtected + 2ull}, kNow)->refusal,
             "more than 65536 protected addresses");

@@ -22,7 +22,8 @@ std::vector<Down> every_down() {
   return {Begin{7},
           Global{true, false, 60'000, 86'400'000},
           treatment,
-          Protect{address("203.0.113.25")},
+          Protect{address("203.0.113.25"), {}, {}},
+          Protect{address("203.0.113.26"), {8, 3}, piece_of("220 mx.example ESMTP\r\n", 0)},
           ClassPrefix{wire::parse_prefix("2001:db8::/32").value(), policy::SourceClass::trusted},
           EarlyHello{address("2001:db8::25"), 3600},
           EarlyHello{address("2001:db8::26"), 0},
@@ -31,7 +32,7 @@ std::vector<Down> every_down() {
           TextPart{2, 1, true, "at %address%"},
           profile("220 mx.example ESMTP\r\n", 0),
           profile("220-" + std::string(100, 'x') + "\r\n220 y\r\n", 80),
-          Commit{7, 11}};
+          Commit{7, 12}};
 }
 
 std::vector<Up> every_up() {
@@ -135,6 +136,13 @@ TEST(Layout, RefusesTextsThatNobodyMaySend) {
           fmt::format("message text part: which text is {0}, outside 0 to {1}", kTexts, kTexts - 1).c_str());
   refused(TextPart{0, kTextParts, true, "a"}, "message text part: part is 5, outside 0 to 4");
   refused(TextPart{0, 0, false, "a"}, "message text part: a part that is not the last is not full");
+}
+
+TEST(Layout, RefusesAPaceThatServesNobody) {
+  refused(Protect{address("192.0.2.1"), {0, 0}, {}},
+          "message protect: strangers' concurrent is 0, outside 1 to 1000000");
+  refused(Protect{address("192.0.2.1"), {1, kFlowLimitCap + 1}, {}},
+          "message protect: strangers' per-second is 1000001, outside 0 to 1000000");
 }
 
 TEST(Layout, RefusesProfilesThatNoServerTeaches) {
