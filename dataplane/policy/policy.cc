@@ -382,10 +382,10 @@ Treatments default_treatments() noexcept {
   exempt.early_talk = OnEarlyTalk::count;
   t[static_cast<size_t>(SourceClass::trusted)].early_talk = OnEarlyTalk::count;
   auto& unknown = t[static_cast<size_t>(SourceClass::unknown)];
-  unknown.withhold = Withhold::banner;
+  unknown.withhold = Withhold::defer;
   unknown.greeting = {1000, 5000};
   auto& suspect = t[static_cast<size_t>(SourceClass::suspect)];
-  suspect.withhold = Withhold::banner;
+  suspect.withhold = Withhold::defer;
   suspect.syn_ack = {200, 900};
   suspect.greeting = {5000, 15000};
   suspect.concurrent = 20;

@@ -73,7 +73,9 @@ class Load {
         before_(resident()),
         traffic_(std::max(held / 4, 1u), uint64_t{held} * 2 + 65'536, ipv6),
         pipeline_(options_for(held + held / 64 + 64, ipv6), traffic_, events_) {
-    settings_.treatments[static_cast<size_t>(policy::SourceClass::unknown)].greeting = {10'000, 30'000};
+    auto& unknown = settings_.treatments[static_cast<size_t>(policy::SourceClass::unknown)];
+    unknown.withhold = policy::Withhold::banner;
+    unknown.greeting = {10'000, 30'000};
     pipeline_.use(&settings_);
     pipeline_.expire(now_);
     burst_ns_ = static_cast<int64_t>(kMeanHoldMs * 1e6 * static_cast<double>(shape.begun) / held);

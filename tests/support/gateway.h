@@ -38,7 +38,10 @@ struct Sent {
 
 class Gateway final : public lcore::Transmitter, public lcore::EventSink {
  public:
+  // Strangers' greetings are held; a test of those whom we meet ourselves says so.
   explicit Gateway(lcore::PipelineOptions o = small()) : pipeline_(o, *this, *this) {
+    for (const auto c : {policy::SourceClass::unknown, policy::SourceClass::suspect})
+      settings_.treatments[static_cast<size_t>(c)].withhold = policy::Withhold::banner;
     pipeline_.use(&settings_);
     pipeline_.expire(now);
   }

@@ -335,7 +335,9 @@ TEST(Policy, DefaultsAreTheTableOfTheDesign) {
   EXPECT_FALSE(t[size_t(SourceClass::exempt)].judged);
   EXPECT_FALSE(withholds(t[size_t(SourceClass::trusted)]));
   EXPECT_EQ(t[size_t(SourceClass::known)].early_talk, OnEarlyTalk::reset);
+  EXPECT_EQ(t[size_t(SourceClass::unknown)].withhold, Withhold::defer);
   EXPECT_EQ(t[size_t(SourceClass::unknown)].greeting, (HoldRange{1000, 5000}));
+  EXPECT_EQ(t[size_t(SourceClass::suspect)].withhold, Withhold::defer);
   EXPECT_EQ(t[size_t(SourceClass::suspect)].syn_ack, (HoldRange{200, 900}));
   EXPECT_EQ(t[size_t(SourceClass::suspect)].greeting, (HoldRange{5000, 15000}));
   EXPECT_EQ(t[size_t(SourceClass::blocked)].syn, OnSyn::drop);
