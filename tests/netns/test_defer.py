@@ -130,3 +130,18 @@ def test_a_server_that_is_down_is_the_truth_and_so_is_its_return(lab, gate, fami
         teach(lab, family, address)
         connection = connect(lab, lab.client(family=family), address)
         assert read_reply(connection).startswith(b"220 ")
+
+
+def test_after_a_restart_of_both_the_first_stranger_is_met(lab, gate, family):
+    address = lab.postfix(family)
+    teach(lab, family, address)
+    time.sleep(1.5)  # mired writes what it was told a second later
+    applied = gate.text().count("dataplane applied configuration")
+    for name in ("mired", "mire-dataplane"):
+        before = gate.text().count(f"{name} is back")
+        gate.kill(name)
+        gate.await_line(f"{name} is back", count=before + 1, timeout=30)
+    gate.await_line("dataplane applied configuration", count=applied + 2, timeout=30)
+    assert gate.counter("met") == 0
+    deliver(lab, lab.client(family=family), address, recipient=f"kept{family}@lab.example")
+    assert gate.counter("met") == 1
