@@ -2,6 +2,7 @@
 // itself stands.
 #include <gtest/gtest.h>
 
+#include "dataplane/defer/server_profile.h"
 #include "tests/support/gateway.h"
 
 namespace mire::test {
@@ -229,6 +230,15 @@ TEST(Profiles, EachServerHasItsOwnPace) {
   s.gw.commit();
   speak(s, 4);
   EXPECT_EQ(s.gw.counted(policy::Reason::dial_waits), 2u);
+}
+
+TEST(Profiles, RestoredWithAFlowAreNotToldBeforeTheServerHasGreeted) {
+  defer::ServerProfile p;
+  p.restore({1400, 29'200, 5, true, true, true}, 3, 5, 24);  // a greeting that the operator may have written
+  EXPECT_TRUE(p.ready());
+  EXPECT_FALSE(p.learned());
+  EXPECT_EQ(p.saw_greeting(6, 24), 5u);
+  EXPECT_TRUE(p.learned());
 }
 
 TEST(Profiles, LeaveHalfOfTheServerTableToThoseWhoAreThere) {
