@@ -413,7 +413,8 @@ RoomsInUse Pipeline::Impl::rooms_in_use() const {
   std::vector<uint32_t> learned;
   for (const ServerFacts& s : known_servers_) {
     n.dials += s.profile.dialling();
-    if (s.profile.greeting() != 0) learned.push_back(s.profile.greeting());
+    for (const uint32_t id : {s.profile.greeting(), s.profile.learned_greeting()})
+      if (id != 0) learned.push_back(id);
   }
   std::sort(learned.begin(), learned.end());
   n.parked -= static_cast<uint32_t>(std::unique(learned.begin(), learned.end()) - learned.begin());

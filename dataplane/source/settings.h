@@ -54,7 +54,7 @@ struct Settings {
   bool fail_closed = false;  // for the eBPF programs; the lcores do not look at it
   policy::Treatments treatments = policy::default_treatments();
   PenaltyRange penalty;
-  policy::Pace strangers;  // of servers that `servers` does not name
+  policy::Pace strangers;                             // of servers that `servers` does not name
   std::array<std::string, smtp::kOwnReplies> texts;   // of our own replies; empty: smtp::default_text()
   std::array<std::string, policy::kClasses> teasers;  // first lines of greetings, without CR LF
   ClassTable classes;
