@@ -20,10 +20,10 @@ MAY = {
     "dataplane/policy": {"base"},
     "dataplane/smtp": {"base"},
     "dataplane/flow": RECORDS,
-    "dataplane/source": RECORDS,
+    "dataplane/source": RECORDS | {"smtp"},
     "dataplane/hold": RECORDS,
     "dataplane/defer": RECORDS,
-    "dataplane/mailbox": RECORDS,
+    "dataplane/mailbox": RECORDS | {"smtp"},
     "dataplane/port": {"base", "wire", "ebpf"},
     "dataplane/lcore": PURE | {"port", "ebpf"},
     "dataplane": PURE | {"port", "lcore", "ebpf"},  # main.cc
