@@ -93,6 +93,7 @@ def test_killed_in_the_middle_of_a_large_message(lab, gate, server, family):
 
 def test_killed_during_a_handshake_with_us(lab, gate, server, family):
     """The SYN-ACK's number outlives us: whoever acknowledges it later is known by it."""
+    other = connect(lab, lab.client(family=family), server.address, timeout=60)  # with it is kept what is known of the server
     client = lab.stranger(family)
     with RawPeer(lab, "wan", client, server.address, 40000, 25) as peer:
         peer.open(final_ack=False)
@@ -103,3 +104,4 @@ def test_killed_during_a_handshake_with_us(lab, gate, server, family):
         greeting = peer.receive(8, lambda seen: seen.payload)
         assert greeting and greeting.payload == peers.GREETING
         peer.send(RST)
+    speak_to_the_end(other, greeted=False)
