@@ -33,7 +33,8 @@ constexpr uint64_t kPatienceMs = 120'000;
 
 bool sound(const Survivor& s) noexcept {
   using policy::State;
-  const bool state = s.state == State::deferred || s.state == State::invited || s.state == State::talking;
+  const bool state =
+      s.state == State::met || s.state == State::deferred || s.state == State::invited || s.state == State::talking;
   const auto link = [](const wire::LinkHeader& l) { return l.length >= 14 && l.length <= l.bytes.size(); };
   return state && static_cast<size_t>(s.source_class) < policy::kClasses && link(s.to_server) && link(s.to_client) &&
          s.name.client.is_v4() == s.name.server.is_v4() && s.name.client_port != 0 && s.name.client_port < 65536 &&

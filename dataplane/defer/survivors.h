@@ -41,7 +41,7 @@ static_assert(std::has_unique_object_representations_v<FlowName>);
 struct Survivor {
   FlowName name;
   static constexpr size_t kGreeting = 240;    // bytes; a flow with a longer one is not kept
-  policy::State state = policy::State::none;  // deferred, invited or talking
+  policy::State state = policy::State::none;  // met, deferred, invited or talking
   policy::SourceClass source_class = policy::SourceClass::unknown;
   bool timestamps = false;
   uint8_t generation = 0;  // of the offer that its SYN-ACK made

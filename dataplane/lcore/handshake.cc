@@ -80,6 +80,7 @@ void Pipeline::Impl::meet(FrameRef& f, Column& c, SourceClass source_class) {
   enter(h, State::met);
   answer_syn(f, c, &flows_[h]);
   ask_again(h, kAskAgainMs[0]);
+  keep(h);
   leash(h);
 }
 

@@ -10,6 +10,7 @@ namespace mire::lcore {
 bool Pipeline::Impl::outlives(Handle h) const {
   const flow::State32& s = flows_[h];
   switch (s.state) {
+    case State::met:
     case State::deferred:
     case State::invited:
     case State::dialling: return true;
@@ -26,7 +27,6 @@ bool Pipeline::Impl::outlives(Handle h) const {
     case State::finished:
     case State::tombstone:
     case State::joined:
-    case State::met:
     case State::replied: return false;
   }
   return false;
@@ -45,6 +45,9 @@ void Pipeline::Impl::forget_kept(Handle h) {
 void Pipeline::Impl::keep(Handle h) {
   if (options_.keeper == nullptr || !outlives(h)) return;
   const flow::State32& s = flows_[h];
+  // Of the unproven only so many: forged SYNs shall not take the places of those who are real.
+  constexpr uint64_t kUnproven = 1000;
+  if (s.state == State::met && counters_.flows[static_cast<size_t>(State::met)] > kUnproven) return;
   const defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
   const auto learned = profile.greeting() == 0 ? std::span<const uint8_t>{} : banners_.bytes(profile.greeting());
   auto greeting = learned;
@@ -83,7 +86,7 @@ void Pipeline::Impl::keep(Handle h) {
     v.client_clock = s.client_clock();
     v.offered = std::bit_cast<uint32_t>(s.offered());
     v.client_window = s.window();
-    v.hold_ms = s.hold_ms;
+    v.hold_ms = s.state == State::met ? uint16_t{0} : s.hold_ms;
     v.deadline_ms = now_ms() + static_cast<uint16_t>(s.due_ms() - now_ms());
   }
   if (!options_.keeper->keep(v)) count(Reason::not_kept);
@@ -124,7 +127,7 @@ void Pipeline::Impl::restore(const defer::Survivor& v, Time now) {
   s.server_isn = v.server_isn;
   s.set(flow::kTimestamps, v.timestamps);
   enter(h, v.state);
-  prove(h);
+  if (v.state != State::met) prove(h);
   if (v.state == State::talking) {
     // What the two have said since is not known: nothing of it is judged, all of it is translated.
     DialogueRecord& r = dialogues_[dialogue];
@@ -142,7 +145,10 @@ void Pipeline::Impl::restore(const defer::Survivor& v, Time now) {
     s.set_offered(std::bit_cast<flow::ParkedSynAck>(v.offered));
     s.window() = v.client_window;
     s.set_sent(greeting);
-    if (v.state == State::invited) {
+    if (v.state == State::met) {
+      ask_again(h, 1000);  // its ACK may have come while nobody was there
+      leash(h);
+    } else if (v.state == State::invited) {
       s.set_tries(0);
       arm(h, 1000);
     } else {
