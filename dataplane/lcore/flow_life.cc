@@ -321,14 +321,18 @@ void Pipeline::Impl::distrust(Handle h) {
     case State::waiting:
     case State::due:
     case State::greeted: enter(h, State::joined); return;
-    // The server was told nothing of it, or not enough: to what went past us it has answered by a reset.
+    // What the keeper has is dropped rather than passed while nobody judges. Without one the server was told nothing of
+    // it, or not enough: to what went past us it has answered by a reset.
     case State::dialling:
+      if (options_.keeper != nullptr) return;
       if (!dialled(s).queued) reset_server(h, s.client_first());
       enter(h, State::none);
       return;
     case State::met:
     case State::deferred:
-    case State::invited: enter(h, State::none); return;
+    case State::invited:
+      if (options_.keeper == nullptr) enter(h, State::none);
+      return;
     case State::none:
     case State::talking:
     case State::closing:

@@ -343,5 +343,31 @@ TEST(Defer, WhenAllAreGoneNothingIsInUse) {
   EXPECT_EQ(left.dials, 0u);
 }
 
+struct KeepsAll final : lcore::Keeper {
+  bool keep(const defer::Survivor&) override { return true; }
+  void forget(const defer::FlowName&) override {}
+  void beat(Time) override {}
+};
+
+TEST(Defer, WhatIsKeptWasDroppedRatherThanPassedWhileNobodyJudgedAndGoesOn) {
+  KeepsAll keeper;
+  lcore::PipelineOptions o = meeting_options();
+  o.keeper = &keeper;
+  Scene s(o);
+  s.teach();
+  Stranger t{s.gw};
+  t.meet();
+  s.gw.pipeline().bypassed();
+  s.gw.wait(milliseconds{1001});
+  ASSERT_EQ(s.gw.sent.back().text(), kGreeting);
+  t.server_clock = s.gw.sent.back().options().tsval;
+  s.gw.pipeline().bypassed();
+  EXPECT_EQ(t.say(0, kGreeting.size(), "EHLO a.example\r\n"), Fate::drop);
+  s.gw.pipeline().bypassed();
+  t.welcome();
+  EXPECT_EQ(s.gw.sent.back().text(), "EHLO a.example\r\n");
+  EXPECT_EQ(s.gw.flows(State::talking), 1u);
+}
+
 }  // namespace
 }  // namespace mire::test
