@@ -153,7 +153,7 @@ void keep_survivors(const Options& o, Dataplane& d) {
     d.survivors.insert(d.survivors.end(), found.flows.begin(), found.flows.end());
     if (i >= d.lcores) unlink(survivor_path(o, i).c_str());
   }
-  if (!d.survivors.empty()) say(fmt::format("{} flows of the dataplane before go on", d.survivors.size()));
+  if (!d.survivors.empty()) say(fmt::format("flows of the dataplane before that go on: {}", d.survivors.size()));
   uint32_t key = 0;
   std::memcpy(&key, &d.seed, sizeof key);
   if (d.wire() != nullptr) d.wire()->forget_kept(key);

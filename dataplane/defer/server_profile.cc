@@ -49,14 +49,6 @@ uint32_t ServerProfile::write(uint32_t greeting) noexcept {
   return 0;
 }
 
-bool ServerProfile::keeps_promise(const wire::TcpOptions& answer, const Offer& promised) const noexcept {
-  const bool scale = answer.has_window_scale == promised.has_window_scale &&
-                     (!promised.has_window_scale || answer.window_scale == promised.window_scale);
-  const uint16_t mss = answer.has_mss ? answer.mss : uint16_t{536};
-  return scale && mss >= promised.mss && answer.sack_permitted == promised.sack &&
-         answer.has_timestamps == promised.timestamps;
-}
-
 void ServerProfile::restore(const Offer& offer, uint8_t generation, uint32_t greeting, uint32_t length) noexcept {
   offer_ = offer;
   generation_ = generation & 15;
@@ -91,6 +83,15 @@ void ServerProfile::dialled(Time now) noexcept {
   }
   ++this_second_;
   ++dialling_;
+}
+
+bool keeps_promise(const wire::TcpOptions& answer, const wire::TcpOptions& promised) noexcept {
+  constexpr uint16_t kUnnamed = 536;  // RFC 9293 3.7.1
+  const bool scale = answer.has_window_scale == promised.has_window_scale &&
+                     (!promised.has_window_scale || answer.window_scale == promised.window_scale);
+  const bool mss = !promised.has_mss || (answer.has_mss ? answer.mss : kUnnamed) >= promised.mss;
+  return scale && mss && answer.sack_permitted == promised.sack_permitted &&
+         answer.has_timestamps == promised.has_timestamps;
 }
 
 }  // namespace mire::defer

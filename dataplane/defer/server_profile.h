@@ -46,9 +46,6 @@ class ServerProfile {
   [[nodiscard]] uint32_t greeting() const noexcept { return written_ != 0 ? written_ : greeting_; }
   [[nodiscard]] uint32_t learned_greeting() const noexcept { return greeting_; }
 
-  // Does a SYN-ACK keep what we promised in the server's name to a client that offered `client`?
-  [[nodiscard]] bool keeps_promise(const wire::TcpOptions& answer, const Offer& promised) const noexcept;
-
   // What a dataplane before us knew. Only for a profile that knows nothing; `greeting` as in saw_greeting().
   void restore(const Offer&, uint8_t generation, uint32_t greeting, uint32_t length) noexcept;
 
@@ -60,7 +57,6 @@ class ServerProfile {
 
   // It refused or did not answer. Until it does, strangers' SYNs pass untouched, so that they see the truth.
   void went_down() noexcept { down_ = true; }
-  [[nodiscard]] bool down() const noexcept { return down_; }
 
   // --- pacing
   [[nodiscard]] bool may_dial(const policy::Pace&, Time now) noexcept;
@@ -84,5 +80,8 @@ class ServerProfile {
   bool restored_ = false;  // its greeting may be the operator's: not seen since
   bool broken_ = false;    // it has once answered otherwise than it was known
 };
+
+// Does a server's SYN-ACK keep what one of ours promised in its name? Values of clocks aside.
+[[nodiscard]] bool keeps_promise(const wire::TcpOptions& answer, const wire::TcpOptions& promised) noexcept;
 
 }  // namespace mire::defer

@@ -22,13 +22,8 @@ struct SurvivorFile::Header {
   CookieKey key;
   uint64_t reserved[3];
 };
-struct SurvivorFile::Place {
-  uint64_t used;  // 1: the record is whole
-  Survivor record;
-};
-
 namespace {
-constexpr uint64_t kMagic = 0x31736c6c65726d02;  // changes with the meaning of a record
+constexpr uint64_t kMagic = 0x31736c6c65726d03;  // changes with the meaning of a record
 constexpr uint64_t kPatienceMs = 120'000;
 
 bool sound(const Survivor& s) noexcept {
@@ -43,11 +38,21 @@ bool sound(const Survivor& s) noexcept {
 }
 }  // namespace
 
-SurvivorFile::SurvivorFile(void* mapped, size_t bytes, uint32_t places) noexcept
-    : mapped_(mapped), bytes_(bytes), places_(places) {}
+// Marks: 0 is an empty place; else the record behind it is whole and its flow's hash ends in this.
+size_t SurvivorFile::size_for(uint32_t places) noexcept {
+  return sizeof(Header) + size_t{places} * (sizeof(uint64_t) + sizeof(Survivor));
+}
+uint64_t* SurvivorFile::marks() const noexcept {
+  return reinterpret_cast<uint64_t*>(static_cast<uint8_t*>(mapped_) + sizeof(Header));
+}
+Survivor* SurvivorFile::records() const noexcept { return reinterpret_cast<Survivor*>(marks() + places_); }
+
+SurvivorFile::SurvivorFile(void* mapped, size_t bytes, uint32_t places, uint64_t seed) noexcept
+    : hash_(seed), mapped_(mapped), bytes_(bytes), places_(places) {}
 SurvivorFile::SurvivorFile(SurvivorFile&& o) noexcept
-    : mapped_(std::exchange(o.mapped_, nullptr)), bytes_(o.bytes_), places_(o.places_) {}
+    : hash_(o.hash_), mapped_(std::exchange(o.mapped_, nullptr)), bytes_(o.bytes_), places_(o.places_) {}
 SurvivorFile& SurvivorFile::operator=(SurvivorFile&& o) noexcept {
+  std::swap(hash_, o.hash_);
   std::swap(mapped_, o.mapped_);
   std::swap(bytes_, o.bytes_);
   std::swap(places_, o.places_);
@@ -58,23 +63,27 @@ SurvivorFile::~SurvivorFile() {
 }
 
 Result<SurvivorFile> SurvivorFile::create(const std::string& path, uint32_t places, const CookieKey& key) {
-  const size_t bytes = sizeof(Header) + size_t{places} * sizeof(Place);
-  const auto trouble = [&](const char* what) {
-    return Error{fmt::format("cannot {} {}: {}; flows that strangers have with us would not outlive the dataplane",
-                             what, path, std::strerror(errno))};
+  const size_t bytes = size_for(places);
+  const auto trouble = [&](const char* what, int error) {
+    return Error{
+        fmt::format("cannot {} {} ({} MB): {}; flows that strangers have with us would not outlive the dataplane", what,
+                    path, bytes >> 20, std::strerror(error))};
   };
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return trouble("make");
-  void* at = ftruncate(fd, static_cast<off_t>(bytes)) == 0
-                 ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-                 : MAP_FAILED;
-  const int error = errno;
+  if (fd < 0) return trouble("make", errno);
+  const int full = posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+  void* at = full == 0 ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+  const int error = full != 0 ? full : errno;
   close(fd);
-  errno = error;
-  if (at == MAP_FAILED) return trouble("map");
-  SurvivorFile file(at, bytes, places);
+  if (at == MAP_FAILED) {
+    unlink(path.c_str());
+    return trouble("keep", error);
+  }
+  uint64_t seed;
+  std::memcpy(&seed, key.data(), sizeof seed);
+  SurvivorFile file(at, bytes, places, ~seed);
   auto* h = static_cast<Header*>(at);
-  h->record_bytes = sizeof(Place);
+  h->record_bytes = sizeof(Survivor);
   h->places = places;
   h->key = key;
   std::atomic_ref{h->magic}.store(kMagic, std::memory_order_release);
@@ -93,46 +102,45 @@ SurvivorFile::Found SurvivorFile::read(const std::string& path, Time now) {
   close(fd);
   if (at == MAP_FAILED) return found;
   const auto* h = static_cast<const Header*>(at);
+  const SurvivorFile file(at, bytes, h->places, 0);  // unmaps it
   const uint64_t now_ms = to_ms(now);
-  const bool ours = h->magic == kMagic && h->record_bytes == sizeof(Place) &&
-                    bytes == sizeof(Header) + size_t{h->places} * sizeof(Place) && h->beat_ms <= now_ms &&
-                    now_ms - h->beat_ms <= kPatienceMs;
-  if (ours) found.key = h->key;
-  const auto* places = reinterpret_cast<const Place*>(static_cast<const uint8_t*>(at) + sizeof(Header));
-  for (uint32_t i = 0; ours && i < h->places; ++i)
-    if (places[i].used == 1 && sound(places[i].record)) found.flows.push_back(places[i].record);
-  munmap(at, bytes);
+  const bool ours = h->magic == kMagic && h->record_bytes == sizeof(Survivor) && bytes == size_for(h->places) &&
+                    h->beat_ms <= now_ms && now_ms - h->beat_ms <= kPatienceMs;
+  if (!ours) return found;
+  found.key = h->key;
+  for (uint32_t i = 0; i < h->places; ++i)
+    if (file.marks()[i] != 0 && sound(file.records()[i])) found.flows.push_back(file.records()[i]);
   return found;
 }
 
-// The flow's place, else an empty one, else nullptr.
-SurvivorFile::Place* SurvivorFile::find(const FlowName& name) const noexcept {
-  auto* places = reinterpret_cast<Place*>(static_cast<uint8_t*>(mapped_) + sizeof(Header));
-  const auto first = static_cast<uint32_t>(((hash_.of(name) >> 32) * places_) >> 32);
-  Place* empty = nullptr;
+std::pair<uint32_t, uint64_t> SurvivorFile::find(const FlowName& name) const noexcept {
+  const uint64_t hash = hash_.of(name), mark = hash | 1;
+  const auto first = static_cast<uint32_t>(((hash >> 32) * places_) >> 32);
+  uint32_t empty = kNone;
   for (uint32_t n = 0; n < kReach; ++n) {
-    Place& p = places[(first + n) % places_];
-    if (p.used == 1 && p.record.name == name) return &p;
-    if (p.used == 0 && empty == nullptr) empty = &p;
+    const uint32_t i = (first + n) % places_;
+    if (marks()[i] == mark && records()[i].name == name) return {i, mark};
+    if (marks()[i] == 0 && empty == kNone) empty = i;
   }
-  return empty;
+  return {empty, mark};
 }
 
 SurvivorFile::Kept SurvivorFile::keep(const Survivor& s) noexcept {
-  Place* p = find(s.name);
-  if (p == nullptr) return Kept::no_room;
-  const Kept kept = p->used == 1 ? Kept::again : Kept::fresh;
-  std::atomic_ref{p->used}.store(0, std::memory_order_relaxed);
+  const auto [i, mark] = find(s.name);
+  if (i == kNone) return Kept::no_room;
+  const std::atomic_ref place{marks()[i]};
+  const Kept kept = marks()[i] != 0 ? Kept::again : Kept::fresh;
+  place.store(0, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);  // the kernel keeps what was stored, in the program's order
-  p->record = s;
-  std::atomic_ref{p->used}.store(1, std::memory_order_release);
+  records()[i] = s;
+  place.store(mark, std::memory_order_release);
   return kept;
 }
 
 bool SurvivorFile::forget(const FlowName& name) noexcept {
-  Place* p = find(name);
-  if (p == nullptr || p->used == 0) return false;
-  std::atomic_ref{p->used}.store(0, std::memory_order_release);
+  const auto [i, mark] = find(name);
+  if (i == kNone || marks()[i] == 0) return false;
+  std::atomic_ref{marks()[i]}.store(0, std::memory_order_release);
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/base/keyed_hash.h"
@@ -64,7 +65,8 @@ struct Survivor {
 
 class SurvivorFile {
  public:
-  // Makes or empties the file. `places`: flows it can keep; `key`: of the numbers and clocks that strangers were met
+  // Makes or empties the file, all of its memory taken at once: there is no later moment at which it could be missing
+  // without harm. `places`: flows it can keep; `key`: of the numbers and clocks that strangers were met
   // with, so that those go on too.
   static Result<SurvivorFile> create(const std::string& path, uint32_t places, const CookieKey& key);
   // What a file holds, whoever wrote it: nothing if it is none of ours, of another layout, or was last written to more
@@ -89,12 +91,17 @@ class SurvivorFile {
 
  private:
   struct Header;
-  struct Place;
-  SurvivorFile(void* mapped, size_t bytes, uint32_t places) noexcept;
-  [[nodiscard]] Place* find(const FlowName&) const noexcept;
+  // Header, marks, records: a look-up reads the marks of its places, two cache lines, and no record but its own.
+  SurvivorFile(void* mapped, size_t bytes, uint32_t places, uint64_t seed) noexcept;
+  [[nodiscard]] static size_t size_for(uint32_t places) noexcept;
+  [[nodiscard]] uint64_t* marks() const noexcept;
+  [[nodiscard]] Survivor* records() const noexcept;
+  // The flow's place, else an empty one, else kNone; and its mark.
+  [[nodiscard]] std::pair<uint32_t, uint64_t> find(const FlowName&) const noexcept;
 
   static constexpr uint32_t kReach = 16;  // places that a flow may take, from its own on
-  KeyedHash hash_{0x7375727669766f72};    // inserted only by proven flows: nothing to aim at but the table's size
+  static constexpr uint32_t kNone = 0xffffffff;
+  KeyedHash hash_;
   void* mapped_ = nullptr;
   size_t bytes_ = 0;
   uint32_t places_ = 0;

@@ -132,8 +132,17 @@ struct State32 {
   // (0: none).
   [[nodiscard]] uint32_t banner() const noexcept { return word_c; }
   void set_banner(uint32_t id) noexcept { word_c = id; }
-  [[nodiscard]] uint32_t dialogue() const noexcept { return word_c; }
-  void set_dialogue(uint32_t id) noexcept { word_c = id; }
+  [[nodiscard]] uint32_t dialogue() const noexcept { return word_c & ~kTranslatedBit; }
+  void set_dialogue(uint32_t id, bool is_translated = false) noexcept {
+    word_c = id | (is_translated ? kTranslatedBit : 0);
+  }
+  // talking, closing: the server counts otherwise than the client was told, by what its dialogue's record says. Told
+  // here, so that the others need not look there.
+  static constexpr uint32_t kTranslatedBit = 0x80000000;
+  [[nodiscard]] bool translated() const noexcept {
+    const bool may = state == policy::State::talking || state == policy::State::closing;
+    return may && (word_c & kTranslatedBit) != 0;
+  }
   [[nodiscard]] ParkedSynAck syn_ack() const noexcept { return std::bit_cast<ParkedSynAck>(word_c); }
   void set_syn_ack(ParkedSynAck p) noexcept { word_c = std::bit_cast<uint32_t>(p); }
 
@@ -160,6 +169,11 @@ struct State32 {
 [[nodiscard]] constexpr bool is_meeting(policy::State s) noexcept {
   return s == policy::State::met || s == policy::State::deferred || s == policy::State::invited ||
          s == policy::State::dialling;
+}
+
+// The client talks with us alone.
+[[nodiscard]] constexpr bool talks_with_us(policy::State s) noexcept {
+  return is_meeting(s) || s == policy::State::replied;
 }
 
 struct RecordV4 {

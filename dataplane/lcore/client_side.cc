@@ -59,7 +59,7 @@ void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
     on_stray(f, c);
     return;
   }
-  if (flow::is_meeting(flows_[h].state) || flows_[h].state == State::replied) {
+  if (flow::talks_with_us(flows_[h].state)) {
     on_met_client(f, c, h);
     return;
   }

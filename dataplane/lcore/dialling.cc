@@ -20,15 +20,6 @@ constexpr uint16_t kTurnMs = 1000, kTurns = 30;
 // time to time: one that answered by a SYN cookie would not ask for it.
 constexpr std::array<uint16_t, 5> kWelcomeSteps = {1000, 2000, 4000, 8000, 25'000};
 
-// The promise that a SYN-ACK of ours made in the server's name.
-defer::Offer promise(const defer::Offer& offer, const ParkedSynAck& offered, bool clocks) noexcept {
-  defer::Offer p = offer;
-  p.has_window_scale = offer.has_window_scale && offered.window_scale != ParkedSynAck::kNoScale;
-  p.sack = offer.sack && (offered.bits & ParkedSynAck::kSack) != 0;
-  p.timestamps = clocks;
-  return p;
-}
-
 }  // namespace
 
 // Keeps the client's first words, in order and from their beginning, as far as they fit: TCP repeats the rest. False:
@@ -244,7 +235,7 @@ policy::Event Pipeline::Impl::take_syn_ack(const FrameRef& f, const Column& c, H
   defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
   const ParkedSynAck offered = s.offered();
   const bool same = (offered.bits & ParkedSynAck::kGeneration) >> 4 == profile.generation();
-  if (!same || !profile.keeps_promise(o, promise(profile.offer(), offered, s.has(flow::kTimestamps))))
+  if (!same || !defer::keeps_promise(o, answer_to(offered, profile.offer(), s.has(flow::kTimestamps))))
     return Event::greeting_unreadable;
   see_server_path(f, c.headers, s);
   r.answered = true;
@@ -320,7 +311,6 @@ void Pipeline::Impl::join(Handle h) {
   seg.payload = words;
   send(Side::lan, seg);
 
-  r.translated = true;
   r.translation.seq = static_cast<uint32_t>(r.greeted_to - r.server_next);
   r.client_origin = flows_[h].client_first();
   r.server_origin = r.greeted_to;
@@ -329,7 +319,7 @@ void Pipeline::Impl::join(Handle h) {
   r.dialogue.client(words, 0, findings);
   end_dial(h);
   const uint16_t server = flows_.id(h).server;
-  flows_[h].set_dialogue(d);
+  flows_[h].set_dialogue(d, true);
   enter(h, State::talking);
   flow::State32& s = flows_[h];
   s.set(flow::kSpoke);
@@ -351,14 +341,12 @@ void Pipeline::Impl::join(Handle h) {
 }
 
 std::optional<wire::Translation> Pipeline::Impl::translation_of(const flow::State32& s) {
-  const DialogueRecord* d = dialogue_of(s);
-  return d != nullptr && d->translated ? std::optional{d->translation} : std::nullopt;
+  return s.translated() ? std::optional{dialogues_[s.dialogue()].translation} : std::nullopt;
 }
 
 // Would the two no longer understand each other without its entry? Not if both have closed.
 bool Pipeline::Impl::is_translated(const flow::State32& s) {
-  const DialogueRecord* d = dialogue_of(s);
-  if (d == nullptr || !d->translated) return false;
+  if (!s.translated()) return false;
   return s.state == State::talking || !s.has(flow::kServerFin) || !s.has(flow::kClientFin);
 }
 

@@ -32,21 +32,6 @@ ParkedSynAck offered_by(uint32_t echo, uint16_t mss) noexcept {
   return o;
 }
 
-// What a server that offers `offer` answers to a SYN that offered `offered`.
-wire::TcpOptions answer_to(const ParkedSynAck& offered, const defer::Offer& offer, bool clocks, uint32_t tsval,
-                           uint32_t tsecr) noexcept {
-  wire::TcpOptions o;
-  o.has_mss = offered.mss != 0 && offer.mss != 0;
-  o.mss = offer.mss;
-  o.sack_permitted = (offered.bits & ParkedSynAck::kSack) != 0 && offer.sack;
-  o.has_timestamps = clocks;
-  o.tsval = tsval;
-  o.tsecr = tsecr;
-  o.has_window_scale = offered.window_scale != ParkedSynAck::kNoScale && offer.has_window_scale;
-  o.window_scale = offer.window_scale;
-  return o;
-}
-
 ParkedSynAck offered_by(const wire::TcpOptions& o) noexcept {
   ParkedSynAck p;
   p.mss = o.has_mss ? o.mss : 0;
@@ -56,6 +41,19 @@ ParkedSynAck offered_by(const wire::TcpOptions& o) noexcept {
 }
 
 }  // namespace
+
+// What a server that offers `offer` answers to a SYN that offered `offered`: what we promise, and what it must keep
+// when it is dialled. Without the values of the clocks.
+wire::TcpOptions Pipeline::Impl::answer_to(const ParkedSynAck& offered, const defer::Offer& offer, bool clocks) {
+  wire::TcpOptions o;
+  o.has_mss = offered.mss != 0 && offer.mss != 0;
+  o.mss = offer.mss;
+  o.sack_permitted = (offered.bits & ParkedSynAck::kSack) != 0 && offer.sack;
+  o.has_timestamps = clocks;
+  o.has_window_scale = offered.window_scale != ParkedSynAck::kNoScale && offer.has_window_scale;
+  o.window_scale = offer.window_scale;
+  return o;
+}
 
 bool Pipeline::Impl::can_meet(const FrameRef& f, const Column& c, SourceClass source_class) const {
   if (!options_.defers || c.id.server == 0 || stopping_) return false;
@@ -138,7 +136,9 @@ void Pipeline::Impl::answer_syn(const FrameRef& f, const Column& c, flow::State3
   seg.seq = number;
   seg.ack = h.seq + 1;
   seg.window = offer.window;
-  const wire::TcpOptions ours = answer_to(offered, offer, clocks, clock_with(clock, offered), o.tsval);
+  wire::TcpOptions ours = answer_to(offered, offer, clocks);
+  ours.tsval = clock_with(clock, offered);
+  ours.tsecr = o.tsval;
   seg.options = std::span{options}.first(wire::write_syn_options(ours, options));
   send_unproven(seg, f.length);
 }
@@ -152,10 +152,7 @@ void Pipeline::Impl::repeat_syn_ack(Handle h) {
   if (now_ms() < pressed_until_ms_ + kFloodMs ||
       (offered.bits & ParkedSynAck::kGeneration) >> 4 != profile.generation())
     return;
-  if (now_ms() / 1000 != repeat_second_) {
-    repeat_second_ = now_ms() / 1000;
-    repeat_tokens_ = options_.repeats_per_second;
-  }
+  new_second();
   if (repeat_tokens_ == 0) {
     count(Reason::reflection_bound);
     return;
@@ -167,8 +164,9 @@ void Pipeline::Impl::repeat_syn_ack(Handle h) {
   seg.seq = s.server_isn;
   seg.ack = s.client_first();
   seg.window = profile.offer().window;
-  const wire::TcpOptions ours = answer_to(offered, profile.offer(), s.has(flow::kTimestamps),
-                                          clock_with(our_clock(h), offered), s.client_clock());
+  wire::TcpOptions ours = answer_to(offered, profile.offer(), s.has(flow::kTimestamps));
+  ours.tsval = clock_with(our_clock(h), offered);
+  ours.tsecr = s.client_clock();
   seg.options = std::span{options}.first(wire::write_syn_options(ours, options));
   send(Side::wan, seg);
   if (s.repeats() != 0) return;

@@ -65,13 +65,11 @@ uint64_t Pipeline::Impl::can_be_armed(uint64_t deadline_ms) const {
 }
 
 // The deadline is kept even if the calendar has no chunk for it: the sweep finds it then, a little late.
-bool Pipeline::Impl::arm(Handle h, uint64_t after_ms) {
+void Pipeline::Impl::arm(Handle h, uint64_t after_ms) {
   MIRE_ASSERT(after_ms <= kLongestWaitMs);
   const uint64_t deadline = can_be_armed(now_ms() + after_ms);
   flows_[h].set_due_ms(deadline);
-  if (calendar_.arm(h, deadline)) return true;
-  count(Reason::calendar_full);
-  return false;
+  if (!calendar_.arm(h, deadline)) count(Reason::calendar_full);
 }
 
 // --- segments of the client ------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ bool Pipeline::Impl::outlives(Handle h) const {
     case State::invited:
     case State::dialling: return true;
     case State::talking:
-    case State::closing: return s.dialogue() != 0 && dialogues_[s.dialogue()].translated;
+    case State::closing: return s.translated();
     case State::none:
     case State::syn_seen:
     case State::syn_ack_held:
@@ -132,12 +132,11 @@ void Pipeline::Impl::restore(const defer::Survivor& v, Time now) {
     // What the two have said since is not known: nothing of it is judged, all of it is translated.
     DialogueRecord& r = dialogues_[dialogue];
     r.dialogue.give_up();
-    r.translated = true;
     r.translation = v.translation;
     r.greeted_to = r.server_origin = v.greeted_to;
     r.client_origin = s.client_first();
     s.set(flow::kSpoke);
-    s.set_dialogue(dialogue);
+    s.set_dialogue(dialogue, true);
     s.set_server_next(v.greeted_to);
     s.set_client_next(s.client_first());
   } else {

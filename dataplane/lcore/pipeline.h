@@ -34,9 +34,10 @@ struct PipelineSizes {
 
 struct PipelineOptions {
   PipelineSizes sizes;
-  uint64_t seed = 0;                       // hash keys and holds; the same seed gives the same holds
-  defer::CookieKey cookie_key{};           // of the numbers that strangers are met with: secret, new with each start
-  uint8_t lcore = 0;                       // written into events
+  uint64_t seed = 0;  // hash keys and holds; the same seed gives the same holds
+  defer::CookieKey
+      cookie_key{};   // of the numbers that strangers are met with: secret; its predecessor's, if that left one
+  uint8_t lcore = 0;  // written into events
   uint16_t largest_frame = 0;              // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
   uint32_t replies_per_second = 10'000;    // bound on replies to unproven sources
   uint32_t meetings_per_second = 200'000;  // bound on SYNs answered in a server's name

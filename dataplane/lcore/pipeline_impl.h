@@ -51,7 +51,6 @@ struct DialogueRecord {
   bool greeting_open = false;  // the client spoke before the greeting: server_origin is not known yet
 
   // Of a flow that we met ourselves:
-  bool translated = false;  // talking, closing: the server counts otherwise than the client was told
   wire::Translation translation;
   bool queued = false;                // dialling: its turn has not come
   bool answered = false;              // dialling: the server's SYN-ACK has come
@@ -216,6 +215,7 @@ class Pipeline::Impl {
   void on_met_client(FrameRef&, Column&, Handle);
   void do_meeting_step(FrameRef&, Column&, Handle, Event, const Step&);
   [[nodiscard]] bool meet_anew(FrameRef&, Column&, Handle);
+  [[nodiscard]] static wire::TcpOptions answer_to(const flow::ParkedSynAck& offered, const defer::Offer&, bool clocks);
   void answer_syn(const FrameRef&, const Column&, flow::State32*);
   void repeat_syn_ack(Handle);
   void ask_again(Handle, uint16_t after_ms);
@@ -231,7 +231,7 @@ class Pipeline::Impl {
   [[nodiscard]] wire::SeqNo sent_to(Handle) const;
   [[nodiscard]] uint32_t our_clock(Handle) const;
   [[nodiscard]] defer::Handshake handshake_of(Handle) const;
-  bool arm(Handle, uint64_t after_ms);
+  void arm(Handle, uint64_t after_ms);
   [[nodiscard]] uint64_t can_be_armed(uint64_t deadline_ms) const;
 
   // blocked.cc
@@ -382,10 +382,9 @@ class Pipeline::Impl {
   bool stopping_ = false;
   uint8_t epoch_ = 0;
   uint64_t swept_ms_ = 0;
-  uint64_t reply_second_ = 0;  // bound on replies to unproven sources
+  uint64_t reply_second_ = 0;  // of the bounds on what is sent unasked
   uint32_t reply_tokens_ = 0;
   uint32_t meeting_tokens_ = 0;
-  uint64_t repeat_second_ = 0;
   uint32_t repeat_tokens_ = 0;
   uint32_t trap_tokens_ = 0;
 };

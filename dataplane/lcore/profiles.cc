@@ -45,7 +45,6 @@ void Pipeline::Impl::recall_profiles() {
 
 // What the operator says of a server, with each commit.
 void Pipeline::Impl::heed(uint32_t server) {
-  constexpr uint16_t kSegment = 536;  // RFC 9293 3.7.1: fits every path
   ServerFacts& known = known_servers_[server];
   const auto said = settings_->servers.find(endpoints_[server].address);
   known.strangers.reset();
@@ -53,7 +52,7 @@ void Pipeline::Impl::heed(uint32_t server) {
   if (said != settings_->servers.end()) {
     const std::string& text = said->second.greeting;
     known.strangers = said->second.strangers;
-    greeting = banners_.acquire({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, kSegment);
+    greeting = banners_.acquire({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, kLeastMss);
     if (greeting == 0 && !text.empty()) count(Reason::banner_pool_full);
   }
   if (const uint32_t before = known.profile.write(greeting); before != 0) banners_.release(before);

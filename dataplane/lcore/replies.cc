@@ -119,6 +119,7 @@ void Pipeline::Impl::new_second() {
   reply_second_ = now_ms() / 1000;
   reply_tokens_ = options_.replies_per_second;
   meeting_tokens_ = options_.meetings_per_second;
+  repeat_tokens_ = options_.repeats_per_second;
   trap_tokens_ = options_.traps_per_second;
 }
 

@@ -34,7 +34,7 @@ void Pipeline::Impl::on_server(FrameRef& f, Column& c) {
     adopt(f, c);
     return;
   }
-  if (flow::is_meeting(flows_[h].state) || flows_[h].state == State::replied) {
+  if (flow::talks_with_us(flows_[h].state)) {
     on_met_server(f, c, h);
     return;
   }

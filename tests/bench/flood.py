@@ -7,9 +7,6 @@ right, and they never close. What is asked: how many of the others are served, a
 import contextlib
 import os
 import pathlib
-import selectors
-import socket
-import struct
 import subprocess
 import threading
 import time
@@ -17,14 +14,14 @@ import time
 import gate as gates
 import wire_holds
 from peers import connect, deliver, read_reply
-from rawpeer import mac_of
+from raw_clients import RawClients
+from segment import ACK, SYN
 
 WORTHY_A_SECOND = 10
 PATIENCE_S = 30
 DEFER = gates.config(unknown="min 1s; max 5s;").replace("withhold banner", "withhold defer")
 BANNER = gates.config(unknown="min 1s; max 5s;")
 SCENES = {"defer": (100, 500, 4000), "banner": (100,), "no gateway": (100,)}
-SYN, ACK = 0x02, 0x10
 
 
 class Silent(threading.Thread):
@@ -33,50 +30,20 @@ class Silent(threading.Thread):
     def __init__(self, lab, server, rate):
         super().__init__(daemon=True)
         self.rate, self.begun, self.connected, self.greeted, self.ended = rate, 0, 0, 0, False
-        self.head = mac_of(lab, "lan") + mac_of(lab, "wan") + b"\x08\0"
-        self.server = socket.inet_aton(server)
-        # Sums that do not change: IPv4 header and pseudo-header with TCP header, but for source, numbers and flags.
-        words = lambda data: sum(struct.unpack(f"!{len(data) // 2}H", data))
-        self.ip_sum = words(struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0x4000, 64, 6, 0) + self.server)
-        self.tcp_sum = words(self.server + struct.pack("!HHHHHH", 6, 20, 40000, 25, 64240, 0))
-        with lab.inside("wan"):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-            self.socket.bind((lab.facts["ends"]["wan"], 0x0800))
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
-        self.socket.setblocking(False)
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.socket, selectors.EVENT_READ)
+        self.wire = RawClients(lab, server)
 
     def send(self, number, flags, seq, ack=0):
-        source = 0x0A000000 | number
-        two = (source >> 16) + (source & 0xFFFF)
-        total = self.ip_sum + two
-        total = (total & 0xFFFF) + (total >> 16)
-        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-        head = struct.pack("!BBHHHBBHI4s", 0x45, 0, 40, 0, 0x4000, 64, 6, total, source, self.server)
-        total = self.tcp_sum + two + (seq >> 16) + (seq & 0xFFFF) + (ack >> 16) + (ack & 0xFFFF) + (0x5000 | flags)
-        total = (total & 0xFFFF) + (total >> 16)
-        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-        with contextlib.suppress(BlockingIOError, OSError):
-            self.socket.send(self.head + head + struct.pack("!HHIIHHHH", 40000, 25, seq, ack, 0x5000 | flags, 64240, total, 0))
+        with contextlib.suppress(BlockingIOError, OSError):  # a lost one is repeated by the server, or was one too many
+            self.wire.send(number, flags, seq, ack)
 
     def receive(self):
-        for _ in range(256):
-            try:
-                frame = self.socket.recv(2048)
-            except BlockingIOError:
-                return
-            if frame[23] != 6 or frame[30] != 10 or frame[34:36] != b"\0\x19":
-                continue
-            number = int.from_bytes(frame[31:34], "big")
-            flags, seq = frame[47], int.from_bytes(frame[38:42], "big")
-            length = int.from_bytes(frame[16:18], "big") - 20 - (frame[46] >> 4) * 4
+        for number, flags, seq, payload in self.wire.received(0.002, 256):
             if flags & SYN:
                 self.connected += 1
-                self.send(number, ACK, 1001, (seq + 1) & 0xFFFFFFFF)
-            elif length:
-                self.greeted += frame[54:57] == b"220"
-                self.send(number, ACK, 1001, (seq + length) & 0xFFFFFFFF)
+                self.send(number, ACK, 1001, seq + 1)
+            elif payload:
+                self.greeted += payload.startswith(b"220")
+                self.send(number, ACK, 1001, seq + len(payload))
 
     def run(self):
         start = time.monotonic()
@@ -85,14 +52,12 @@ class Silent(threading.Thread):
             while self.begun < due:
                 self.begun += 1
                 self.send(self.begun, SYN, 1000)
-            self.selector.select(0.002)
             self.receive()
 
     def close(self):
         self.ended = True
         self.join()
-        self.selector.close()
-        self.socket.close()
+        self.wire.close()
 
 
 class Watch(threading.Thread):

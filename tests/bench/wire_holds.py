@@ -9,15 +9,14 @@ would in a card's: it is in none of these figures.
 import os
 import pathlib
 import resource
-import selectors
 import socket
 import struct
 import threading
 import time
 
 import gate as gates
-import segment as wire
-from rawpeer import mac_of
+from raw_clients import RawClients
+from segment import ACK, SYN
 
 SERVER, GREETING = "198.18.0.30", b"220 mx.lab.example ESMTP\r\n"
 POSTSCREEN_S = 2.6
@@ -64,53 +63,28 @@ class Server(threading.Thread):
         self.listener.close()
 
 
-class Clients:
-    """10.0.0.0/8, one connection each, behind a router that is the lab's wan side."""
+class Clients(RawClients):
+    """They connect, read the greeting and say nothing."""
 
     def __init__(self, lab, count):
+        super().__init__(lab, SERVER)
         self.count, self.connected, self.greeted = count, {}, {}
-        self.head = mac_of(lab, "lan") + mac_of(lab, "wan") + b"\x08\0"
-        with lab.inside("wan"):
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-            self.socket.bind((lab.facts["ends"]["wan"], 0x0800))
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
-        self.socket.setblocking(False)
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.socket, selectors.EVENT_READ)
-
-    def close(self):
-        self.selector.close()
-        self.socket.close()
-
-    def send(self, number, flags, seq, ack=0):
-        segment = wire.Segment(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", SERVER, 40000, 25, seq, ack, flags)
-        self.socket.send(self.head + wire.ip_packet(segment.src, SERVER, 6, wire.tcp_bytes(segment)))
 
     def receive(self, timeout):
         """Answers SYN-ACKs, notes greetings."""
-        self.selector.select(timeout)
-        for _ in range(512):
-            try:
-                frame = self.socket.recv(2048)
-            except BlockingIOError:
-                return
-            # Ethernet, IPv4 without options, TCP: what our server sends
-            if frame[23] != 6 or frame[30] != 10 or frame[34:36] != b"\0\x19":
-                continue
-            number = int.from_bytes(frame[31:34], "big")
-            flags, seq = frame[47], int.from_bytes(frame[38:42], "big")
-            if flags & wire.SYN:
+        for number, flags, seq, payload in self.received(timeout):
+            if flags & SYN:
                 self.connected.setdefault(number, time.monotonic())
-                self.send(number, wire.ACK, 1001, seq + 1)
-            elif len(frame) >= 54 + len(GREETING) and GREETING in frame:
+                self.send(number, ACK, 1001, seq + 1)
+            elif GREETING in payload:
                 self.greeted.setdefault(number, time.monotonic())
-                self.send(number, wire.ACK, 1001, seq + len(GREETING))
+                self.send(number, ACK, 1001, seq + len(GREETING))
 
     def connect_all(self, deadline):
         begun = 0
         while len(self.connected) < self.count:
             while begun < self.count and begun - len(self.connected) < MOST_UNANSWERED:
-                self.send(begun, wire.SYN, 1000)
+                self.send(begun, SYN, 1000)
                 begun += 1
             self.receive(0.05)
             if time.monotonic() > deadline:

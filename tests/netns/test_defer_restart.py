@@ -2,13 +2,12 @@
 
 import hashlib
 import threading
-import time
 
 import pytest
 
 import gate as gates
 import peers
-from peers import Server, connect, read_reply
+from peers import Server, begin_message, connect, large_body, read_reply
 from rawpeer import RawPeer
 from segment import ACK, RST
 from test_defer import teach
@@ -40,8 +39,9 @@ def speak_to_the_end(connection, greeted):
 
 def test_killed_while_a_stranger_is_held(lab, gate, server, family):
     client = lab.client(family=family)
+    held = gate.counter("deferred")
     connection = connect(lab, client, server.address, timeout=60)
-    time.sleep(0.3)
+    gate.await_counter("deferred", held + 1)
     restart(gate)
     speak_to_the_end(connection, greeted=False)
     assert server.session_of(client).received.startswith(b"EHLO after.example")
@@ -72,10 +72,8 @@ def test_killed_in_the_middle_of_a_large_message(lab, gate, server, family):
     client = lab.client(family=family)
     connection = connect(lab, client, server.address, timeout=60)
     assert read_reply(connection) == peers.GREETING
-    for command in (b"EHLO big.example", b"MAIL FROM:<a@big.example>", b"RCPT TO:<b@lab.example>", b"DATA"):
-        connection.sendall(command + b"\r\n")
-        assert read_reply(connection)[:1] in (b"2", b"3")
-    body = b"".join(b"%08d%s\r\n" % (number, b"y" * 70) for number in range(20_000))
+    begin_message(connection)
+    body = large_body(family, 1_600_000)
     half = len(body) // 160 * 80
     connection.sendall(body[:half])
     sender = threading.Thread(target=lambda: connection.sendall(body[half:] + b".\r\n"))

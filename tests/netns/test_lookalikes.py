@@ -1,7 +1,6 @@
 """What legitimate peers do and an early talker might seem to do: none of it is punished."""
 
 import hashlib
-import random
 import socket
 import ssl
 import struct
@@ -11,13 +10,12 @@ import pytest
 
 import gate as gates
 import peers
-from peers import BoundSMTP, Server, connect, deliver, read_reply, read_until_end
+from peers import BoundSMTP, Server, connect, deliver, fetch_big_reply, large_body, read_reply, read_until_end, send_message
 from rawpeer import RawPeer
 from segment import ACK, PSH, RST, SYN
 from tap import Tap
 
 CONFIG = gates.config(unknown="min 1500ms; max 1500ms;")
-LARGE = 20_000_000
 
 
 @pytest.fixture
@@ -149,16 +147,10 @@ def test_starttls_passes_untouched(lab, gate, family):
 
 def test_a_message_of_20_mb_arrives_byte_for_byte(lab, gate, server, family):
     client = lab.client(family=family)
-    chance = random.Random(25)
-    line = bytes(chance.choice(b"abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(70))
-    body = b"".join(b"%08d%s\r\n" % (number, line) for number in range(LARGE // 80))
+    body = large_body(25)
     connection = connect(lab, client, server.address, timeout=60)
     assert read_reply(connection) == peers.GREETING
-    for command in (b"EHLO big.example", b"MAIL FROM:<a@big.example>", b"RCPT TO:<b@lab.example>", b"DATA"):
-        connection.sendall(command + b"\r\n")
-        assert read_reply(connection)[:1] in (b"2", b"3")
-    connection.sendall(body + b".\r\n")
-    assert read_reply(connection).startswith(b"250")
+    send_message(connection, body)
     connection.sendall(b"QUIT\r\n")
     connection.close()
     size, digest = server.ended(client).message
@@ -170,17 +162,11 @@ def test_a_reply_of_20_mb_arrives_byte_for_byte(lab, gate, server, family):
     client = lab.client(family=family)
     connection = connect(lab, client, server.address, timeout=60)
     assert read_reply(connection) == peers.GREETING
-    connection.sendall(b"HELP\r\n")
-    digest, tail = hashlib.sha256(), b""
-    while not tail.endswith(b"214 end\r\n"):
-        data = connection.recv(1 << 20)
-        assert data, "ended early"
-        digest.update(data)
-        tail = (tail + data)[-16:]
+    received = fetch_big_reply(connection)
     connection.sendall(b"QUIT\r\n")
     assert read_reply(connection).startswith(b"221")
     connection.close()
-    assert digest.hexdigest() == server.ended(client).sent_sha
+    assert received == server.ended(client).sent_sha
 
 
 def test_large_messages_through_postfix(lab, gate, family):

@@ -128,6 +128,15 @@ class Gate:
                 raise AssertionError(f"no event {wanted}; of this source: {seen}")
             time.sleep(0.02)
 
+    def await_state(self, name, text, timeout=10):
+        """Until mired has written `text` down in the file `name` of its state."""
+        words = pathlib.Path(f"/proc/{self.pid('mired')}/cmdline").read_bytes().decode().split("\0")
+        path = pathlib.Path(words[words.index("--state") + 1], name)
+        end = time.monotonic() + timeout
+        while not path.exists() or text not in path.read_text():
+            assert time.monotonic() < end, f"{text} never came to {path}"
+            time.sleep(0.02)
+
     # -- rte_telemetry
 
     def telemetry_path(self):

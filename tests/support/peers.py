@@ -1,6 +1,7 @@
 """peers - clients and servers over Linux's own TCP, scripted where a mail program would be too polite."""
 
 import hashlib
+import random
 import smtplib
 import socket
 import threading
@@ -71,6 +72,38 @@ def deliver(lab, source, server, body="Subject: hello\r\n\r\nhello\r\n", recipie
     with BoundSMTP(lab, source, server) as client:
         refused = client.sendmail("sender@client.example", [recipient], body)
         assert refused == {}
+
+
+def large_body(seed, size=20_000_000):
+    """Lines that differ, so that one in a wrong place is noticed."""
+    chance = random.Random(seed)
+    line = bytes(chance.choice(b"abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(70))
+    return b"".join(b"%08d%s\r\n" % (number, line) for number in range(size // 80))
+
+
+def begin_message(connection):
+    """From the greeting that was read up to the 354."""
+    for command in (b"EHLO big.example", b"MAIL FROM:<a@big.example>", b"RCPT TO:<b@lab.example>", b"DATA"):
+        connection.sendall(command + b"\r\n")
+        assert read_reply(connection)[:1] in (b"2", b"3")
+
+
+def send_message(connection, body):
+    begin_message(connection)
+    connection.sendall(body + b".\r\n")
+    assert read_reply(connection).startswith(b"250")
+
+
+def fetch_big_reply(connection):
+    """What a scripted server says to HELP; the SHA-256 of it, as the server's session knows it."""
+    connection.sendall(b"HELP\r\n")
+    digest, tail = hashlib.sha256(), b""
+    while not tail.endswith(b"214 end\r\n"):
+        data = connection.recv(1 << 20)
+        assert data, "ended early"
+        digest.update(data)
+        tail = (tail + data)[-16:]
+    return digest.hexdigest()
 
 
 # -- servers

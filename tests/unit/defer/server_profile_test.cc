@@ -41,25 +41,27 @@ TEST(ServerProfile, WhatAClientDidNotOfferTakesNothingBack) {
 }
 
 TEST(ServerProfile, KeepsItsPromiseOnlyIfEveryOptionIsAsPromised) {
-  ServerProfile p;
-  p.saw_syn_ack(full(), 65160);
-  EXPECT_TRUE(p.keeps_promise(full(), p.offer()));
+  EXPECT_TRUE(keeps_promise(full(), full()));
   wire::TcpOptions o = full();
   o.mss = 1460;
-  EXPECT_TRUE(p.keeps_promise(o, p.offer())) << "larger segments harm nobody";
+  EXPECT_TRUE(keeps_promise(o, full())) << "larger segments harm nobody";
   o.mss = 1400;
-  EXPECT_FALSE(p.keeps_promise(o, p.offer()));
+  EXPECT_FALSE(keeps_promise(o, full()));
   o = full(8);
-  EXPECT_FALSE(p.keeps_promise(o, p.offer()));
+  EXPECT_FALSE(keeps_promise(o, full()));
   o = full();
   o.sack_permitted = false;
-  EXPECT_FALSE(p.keeps_promise(o, p.offer()));
+  EXPECT_FALSE(keeps_promise(o, full()));
   o = full();
   o.has_timestamps = false;
-  EXPECT_FALSE(p.keeps_promise(o, p.offer()));
+  EXPECT_FALSE(keeps_promise(o, full()));
   o = full();
   o.has_window_scale = false;
-  EXPECT_FALSE(p.keeps_promise(o, p.offer()));
+  EXPECT_FALSE(keeps_promise(o, full()));
+  o = full();
+  o.has_mss = false;
+  EXPECT_FALSE(keeps_promise(o, full())) << "unnamed is 536";
+  EXPECT_TRUE(keeps_promise(full(), o)) << "none was promised";
 }
 
 TEST(ServerProfile, IsDownUntilItAnswers) {

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -100,6 +102,20 @@ TEST_F(Survivors, AFolderThatIsNotThereIsOneClearLine) {
   const auto file = SurvivorFile::create("/nowhere/at/all", 10, kKey);
   ASSERT_FALSE(file.ok());
   EXPECT_NE(file.error().find("/nowhere/at/all"), std::string::npos);
+}
+
+TEST_F(Survivors, MemoryThatIsNotThereIsMissedAtTheStartAndNotLater) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{64 * 1024, before.rlim_max};
+  const auto action = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto file = SurvivorFile::create(path_, 10'000, kKey);
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, action);
+  ASSERT_FALSE(file.ok());
+  EXPECT_NE(file.error().find(path_), std::string::npos);
+  EXPECT_NE(access(path_.c_str(), F_OK), 0) << "nothing half made is left";
 }
 
 }  // namespace
