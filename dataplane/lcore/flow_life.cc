@@ -6,6 +6,8 @@ namespace mire::lcore {
 
 // The class that counts now: the operator's list, and above it a running penalty.
 policy::SourceClass Pipeline::Impl::class_at(const wire::Address& client, Time now) const {
+  // A flow of an earlier dataplane was forgotten before settings came, or begins anew.
+  if (settings_ == nullptr) return SourceClass::unknown;
   const SourceClass listed = settings_->classes.find(client).value_or(SourceClass::unknown);
   if (listed != SourceClass::known && listed != SourceClass::unknown) return listed;
   const auto* r = sources_.find(client);

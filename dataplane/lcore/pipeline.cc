@@ -215,7 +215,7 @@ void Pipeline::Impl::act(FrameRef& f, Column& c) {
 // Before there are settings: a flow that a dataplane before us had met is in numbers that only we can translate.
 bool Pipeline::Impl::goes_on(const Column& c) const {
   const Handle h = flow_of(c);
-  return h != flow::kNoFlow && (c.headers.flags & wire::kSyn) == 0 && outlives(h);
+  return h != flow::kNoFlow && outlives(h);
 }
 
 // --- the public face -------------------------------------------------------------------------------------------------

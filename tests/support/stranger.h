@@ -19,6 +19,17 @@ inline lcore::PipelineOptions meeting_options() {
   return o;
 }
 
+// Remembers what the dataplane wants its successor to know.
+struct Memory final : lcore::Keeper {
+  bool keep(const defer::Survivor& v) override {
+    kept = v;
+    return true;
+  }
+  void forget(const defer::FlowName&) override { kept.reset(); }
+  void beat(Time) override {}
+  std::optional<defer::Survivor> kept;
+};
+
 // A gateway that defers strangers for 1 s, and a server that it knows.
 struct Scene {
   explicit Scene(lcore::PipelineOptions o = meeting_options()) : gw(o) {

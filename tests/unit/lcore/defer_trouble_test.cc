@@ -343,14 +343,8 @@ TEST(Defer, WhenAllAreGoneNothingIsInUse) {
   EXPECT_EQ(left.dials, 0u);
 }
 
-struct KeepsAll final : lcore::Keeper {
-  bool keep(const defer::Survivor&) override { return true; }
-  void forget(const defer::FlowName&) override {}
-  void beat(Time) override {}
-};
-
 TEST(Defer, WhatIsKeptWasDroppedRatherThanPassedWhileNobodyJudgedAndGoesOn) {
-  KeepsAll keeper;
+  Memory keeper;
   lcore::PipelineOptions o = meeting_options();
   o.keeper = &keeper;
   Scene s(o);

@@ -203,17 +203,6 @@ TEST(Teaser, IsNotSentToThoseWhoseGreetingIsHeldInstead) {
   EXPECT_TRUE(s.gw.sent.empty());
 }
 
-// Remembers what the dataplane wants its successor to know.
-struct Memory final : lcore::Keeper {
-  bool keep(const defer::Survivor& v) override {
-    kept = v;
-    return true;
-  }
-  void forget(const defer::FlowName&) override { kept.reset(); }
-  void beat(Time) override {}
-  std::optional<defer::Survivor> kept;
-};
-
 TEST(Teaser, OutlivesTheDataplaneThatSentIt) {
   for (const bool invited : {false, true}) {
     Memory memory;
