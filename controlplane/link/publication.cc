@@ -5,11 +5,8 @@ namespace mire::link {
 namespace {
 
 void put_text(std::vector<mailbox::Down>& out, size_t which, std::string_view text) {
-  for (uint8_t part = 0; !text.empty(); ++part) {
-    const std::string_view head = text.substr(0, mailbox::kTextPart);
-    text.remove_prefix(head.size());
-    out.emplace_back(mailbox::TextPart{static_cast<uint8_t>(which), part, text.empty(), std::string(head)});
-  }
+  for (size_t at = 0; at < text.size(); at += mailbox::kPieceBytes)
+    out.emplace_back(mailbox::TextPart{static_cast<uint8_t>(which), mailbox::piece_of(text, at)});
 }
 
 }  // namespace

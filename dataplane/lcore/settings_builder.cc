@@ -116,10 +116,9 @@ void SettingsBuilder::add(const mailbox::TextPart& t) {
                                ? fmt::format("teaser of {}", policy::to_string(static_cast<policy::SourceClass>(index)))
                                : fmt::format("text {}", smtp::to_string(static_cast<smtp::OwnReply>(index)));
   if (draft.whole) return refuse(fmt::format("{} came twice", name));
-  if (t.part != draft.parts) return refuse(fmt::format("{}: part {} came for part {}", name, t.part, draft.parts));
-  draft.text += t.text;
-  ++draft.parts;
-  draft.whole = t.last;
+  if (!mailbox::append(draft.text, t.piece)) return refuse(fmt::format("{} came in pieces that do not fit", name));
+  draft.begun = true;
+  draft.whole = draft.text.size() == t.piece.total;
   if (!draft.whole) return;
   const auto why = teaser ? smtp::why_no_teaser(draft.text) : smtp::why_unfit(draft.text);
   if (!why.empty()) return refuse(fmt::format("{}: {}", name, why));
@@ -148,7 +147,7 @@ SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {
     refuse(fmt::format("begun as generation {}, committed as {}", draft_->generation, c.generation));
   if (messages_ != c.messages) refuse(fmt::format("{} messages came, {} were sent", messages_, c.messages));
   for (const Draft& text : texts_)
-    if (text.parts != 0 && !text.whole) refuse("a text has no end");
+    if (text.begun && !text.whole) refuse("a text has no end");
   for (size_t i = 0; draft_ && i < policy::kClasses; ++i)
     if (draft_->treatments[i].teaser == draft_->teasers[i].empty())
       refuse("a teaser without its text, or a text without");

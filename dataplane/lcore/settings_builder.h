@@ -51,7 +51,7 @@ class SettingsBuilder {
   uint64_t messages_ = 0;
   struct Draft {
     std::string text;
-    uint8_t parts = 0;
+    bool begun = false;
     bool whole = false;
   };
   std::array<Draft, mailbox::kTexts> texts_;

@@ -68,15 +68,6 @@ class Reader {
     body_ = body_.subspan(length);
     return out;
   }
-  // One that may go out to anybody: nothing in it is cleaned, what is not clean is wrong.
-  std::string plain_text(size_t length) {
-    MIRE_ASSERT(length <= body_.size());
-    std::string out(reinterpret_cast<const char*>(body_.data()), length);
-    if (!std::all_of(out.begin(), out.end(), [](char c) { return c >= 0x20 && c <= 0x7e; }))
-      wrong("a text that is not printable ASCII");
-    body_ = body_.subspan(length);
-    return out;
-  }
   void rest_is_zero() {
     if (!std::all_of(body_.begin(), body_.end(), [](uint8_t b) { return b == 0; })) wrong("padding is not zero");
   }
@@ -172,12 +163,8 @@ void write(Writer& w, const Penalty& p) noexcept {
   w.put(p.offences);
 }
 void write(Writer& w, const TextPart& t) noexcept {
-  const auto text = std::string_view{t.text}.substr(0, kTextPart);
   w.put(t.which);
-  w.put(t.part);
-  w.put(t.last);
-  w.put(static_cast<uint8_t>(text.size()));
-  w.put_text(text);
+  write(w, t.piece);
 }
 void write(Writer& w, const Commit& c) noexcept {
   w.put(c.generation);
@@ -212,7 +199,7 @@ Result<Up> read_refused(Reader r) {
 
 Piece read_piece(Reader& r, uint16_t least) {
   Piece p;
-  p.total = r.number<uint16_t>("greeting's length", least, kMaxGreeting);
+  p.total = r.number<uint16_t>("text's length", least, kMaxGreeting);
   p.offset = r.number<uint16_t>("piece's offset", 0, p.total == 0 ? uint16_t{0} : static_cast<uint16_t>(p.total - 1));
   p.bytes = r.get<decltype(p.bytes)>();
   if (p.offset % kPieceBytes != 0) r.wrong("piece's offset is none");
@@ -313,13 +300,13 @@ Result<Down> read_penalty(Reader r) {
 Result<Down> read_text_part(Reader r) {
   TextPart t;
   t.which = r.number<uint8_t>("which text", 0, kTexts - 1);
-  t.part = r.number<uint8_t>("part", 0, kTextParts - 1);
-  t.last = r.flag("last");
-  const auto length = r.number<uint8_t>("text length", 1, kTextPart);
-  t.text = r.plain_text(length);
-  if (!t.last && length != kTextPart) r.wrong("a part that is not the last is not full");
+  t.piece = read_piece(r, 1);
+  const auto used = std::min<size_t>(t.piece.total - t.piece.offset, t.piece.bytes.size());
+  if (!std::all_of(t.piece.bytes.begin(), t.piece.bytes.begin() + static_cast<ptrdiff_t>(used),
+                   [](uint8_t c) { return c >= 0x20 && c <= 0x7e; }))
+    r.wrong("a text that is not printable ASCII");
   r.rest_is_zero();
-  return r.finish<Down>("text part", std::move(t));
+  return r.finish<Down>("text part", t);
 }
 
 Result<Down> read_begin(Reader r) {

@@ -28,7 +28,7 @@
 namespace mire::mailbox {
 
 inline constexpr uint32_t kMagic = 0x6572694d;  // "Mire" in memory
-inline constexpr uint32_t kLayoutVersion = 4;
+inline constexpr uint32_t kLayoutVersion = 5;
 inline constexpr unsigned kMaxLcores = 64;
 inline constexpr uint32_t kUpSlots = 4096;    // messages; a power of two
 inline constexpr uint32_t kDownSlots = 4096;  // messages; a power of two
@@ -47,7 +47,7 @@ inline constexpr uint64_t kPenaltyCapMs = 30ull * 24 * 3600 * 1000;
 inline constexpr uint32_t kEarlyHelloCapSeconds = 30u * 24 * 3600;  // domain: 30 days after the first hiding
 inline constexpr uint32_t kFlowLimitCap = 1'000'000;                // concurrent and per minute
 
-// --- greetings are longer than a message: they cross in pieces, in order
+// --- greetings and texts are longer than a message: they cross in pieces, in order
 // --------------------------------------------------------------------
 
 inline constexpr uint16_t kPieceBytes = 80;
@@ -115,7 +115,7 @@ using Up = std::variant<FlowEvent, Applied, Refused, Lost, Profile>;
 // -----------------------------------------------------------------------------------------------
 
 // A configuration is Begin, one Global, then any of the others in any order, then Commit: whole or not at all. Classes
-// without a ClassTreatment keep policy::default_treatments(). Pieces of one greeting come one behind the other.
+// without a ClassTreatment keep policy::default_treatments(). Pieces of one text come one behind the other.
 enum class DownKind : uint8_t {
   begin = 1,
   global,
@@ -172,17 +172,13 @@ struct Penalty {
   uint32_t offences = 0;
   friend bool operator==(const Penalty&, const Penalty&) = default;
 };
-// A text, in parts: a message is shorter than a line of SMTP. All parts but the last are full.
+// A text of ours for others to read: printable ASCII. One message for each piece of it.
 struct TextPart {
   uint8_t which = 0;  // smtp::OwnReply, and behind them the teaser of each class
-  uint8_t part = 0;   // counted from 0
-  bool last = true;
-  std::string text;  // 1 to kTextPart bytes of printable ASCII
+  Piece piece;
   friend bool operator==(const TextPart&, const TextPart&) = default;
 };
-inline constexpr size_t kTextPart = 112;
 inline constexpr uint8_t kTexts = smtp::kOwnReplies + policy::kClasses;
-inline constexpr uint8_t kTextParts = (smtp::kLongestReply + kTextPart - 1) / kTextPart;
 
 struct Commit {
   uint64_t generation = 0;

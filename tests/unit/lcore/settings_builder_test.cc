@@ -58,34 +58,37 @@ TEST(SettingsBuilder, MakesSettingsOfAWholeConfiguration) {
   EXPECT_EQ(s.penalty_of(address("2001:db8:0:2::"), kNow), nullptr);
 }
 
+mailbox::TextPart part(uint8_t which, std::string_view text, size_t at = 0) {
+  return {which, mailbox::piece_of(text, at)};
+}
+
 TEST(SettingsBuilder, PutsTextsTogether) {
   SettingsBuilder builder;
-  const std::string head(mailbox::kTextPart, 'x');
-  const auto outcome = told(builder, {mailbox::Global{}, mailbox::TextPart{1, 0, false, head},
-                                      mailbox::TextPart{3, 0, true, "bye"}, mailbox::TextPart{1, 1, true, "y"}});
+  const std::string text = std::string(mailbox::kPieceBytes, 'x') + "y";
+  const auto outcome =
+      told(builder, {mailbox::Global{}, part(1, text), part(3, "bye"), part(1, text, mailbox::kPieceBytes)});
   ASSERT_TRUE(outcome.settings) << outcome.refusal;
-  EXPECT_EQ(outcome.settings->texts[1], head + "y");
+  EXPECT_EQ(outcome.settings->texts[1], text);
   EXPECT_EQ(outcome.settings->texts[3], "bye");
   EXPECT_EQ(outcome.settings->texts[0], "");
 }
 
 TEST(SettingsBuilder, RefusesTextsThatAreNotWhole) {
-  const std::string full(mailbox::kTextPart, 'x');
   const auto refusal = [](const std::vector<Down>& texts) {
     SettingsBuilder builder;
     std::vector<Down> body{mailbox::Global{}};
     body.insert(body.end(), texts.begin(), texts.end());
     return told(builder, body).refusal;
   };
-  EXPECT_EQ(refusal({mailbox::TextPart{1, 0, false, full}}), "a text has no end");
-  EXPECT_EQ(refusal({mailbox::TextPart{1, 1, true, "y"}}), "text blocked: part 1 came for part 0");
-  EXPECT_EQ(refusal({mailbox::TextPart{1, 0, true, "y"}, mailbox::TextPart{1, 0, true, "y"}}),
-            "text blocked came twice");
-  EXPECT_EQ(refusal({mailbox::TextPart{0, 0, true, "100%"}}),
+  const std::string two(mailbox::kPieceBytes + 1, 'x');
+  EXPECT_EQ(refusal({part(1, two)}), "a text has no end");
+  EXPECT_EQ(refusal({part(1, two, mailbox::kPieceBytes)}), "text blocked came in pieces that do not fit");
+  EXPECT_EQ(refusal({part(1, "y"), part(1, "y")}), "text blocked came twice");
+  EXPECT_EQ(refusal({part(0, "100%")}),
             "text early-talk: a % that begins neither %address% nor %reason%; write one of the two");
+  const std::string long_text(600, 'x');
   std::vector<Down> all;
-  for (uint8_t part = 0; part < mailbox::kTextParts; ++part)
-    all.emplace_back(mailbox::TextPart{0, part, part + 1 == mailbox::kTextParts, full});
+  for (size_t at = 0; at < long_text.size(); at += mailbox::kPieceBytes) all.emplace_back(part(0, long_text, at));
   EXPECT_EQ(refusal(all), "text early-talk: longer than a reply may be (512 bytes); shorten it");
 }
 
@@ -95,7 +98,7 @@ TEST(SettingsBuilder, ATeaserComesWithItsTextOrNotAtAll) {
     mailbox::ClassTreatment c{SourceClass::unknown, {}};
     c.treatment.teaser = teases;
     std::vector<Down> body{mailbox::Global{}, c};
-    if (text != nullptr) body.emplace_back(mailbox::TextPart{smtp::kOwnReplies + 3, 0, true, text});
+    if (text != nullptr) body.emplace_back(part(smtp::kOwnReplies + 3, text));
     return told(builder, body).refusal;
   };
   EXPECT_EQ(refusal(true, "220-mx.example"), "");

@@ -28,8 +28,8 @@ std::vector<Down> every_down() {
           EarlyHello{address("2001:db8::25"), 3600},
           EarlyHello{address("2001:db8::26"), 0},
           Penalty{address("2001:db8:0:1::"), 60, 3, 2},
-          TextPart{2, 0, false, std::string(kTextPart, 'x')},
-          TextPart{2, 1, true, "at %address%"},
+          TextPart{2, piece_of(std::string(kPieceBytes, 'x') + "at %address%", 0)},
+          TextPart{2, piece_of(std::string(kPieceBytes, 'x') + "at %address%", kPieceBytes)},
           profile("220 mx.example ESMTP\r\n", 0),
           profile("220-" + std::string(100, 'x') + "\r\n220 y\r\n", 80),
           Commit{7, 12}};
@@ -129,13 +129,12 @@ TEST(Layout, RefusesNumbersOutsideTheirRanges) {
 
 TEST(Layout, RefusesTextsThatNobodyMaySend) {
   for (const char* text : {"a\nb", "a\rb", "a\tb", "caf\xc3\xa9", "\x7f"})
-    refused(TextPart{0, 0, true, text}, "message text part: a text that is not printable ASCII");
-  refused(TextPart{0, 0, true, std::string("a\0b", 3)}, "message text part: a text that is not printable ASCII");
-  refused(TextPart{0, 0, true, ""}, "message text part: text length is 0, outside 1 to 112");
-  refused(TextPart{kTexts, 0, true, "a"},
+    refused(TextPart{0, piece_of(text, 0)}, "message text part: a text that is not printable ASCII");
+  refused(TextPart{0, piece_of(std::string_view("a\0b", 3), 0)},
+          "message text part: a text that is not printable ASCII");
+  refused(TextPart{0, {}}, "message text part: text's length is 0, outside 1 to 4096");
+  refused(TextPart{kTexts, piece_of("a", 0)},
           fmt::format("message text part: which text is {0}, outside 0 to {1}", kTexts, kTexts - 1).c_str());
-  refused(TextPart{0, kTextParts, true, "a"}, "message text part: part is 5, outside 0 to 4");
-  refused(TextPart{0, 0, false, "a"}, "message text part: a part that is not the last is not full");
 }
 
 TEST(Layout, RefusesAPaceThatServesNobody) {
@@ -157,9 +156,9 @@ TEST(Layout, RefusesProfilesThatNoServerTeaches) {
           "message profile: a window scale that it has not");
   refused(changed([](Profile& p) { p.largest_segment = 0; }),
           "message profile: largest segment is 0, outside 1 to 65535");
-  refused(changed([](Profile& p) { p.greeting = {}; }), "message profile: greeting's length is 0, outside 1 to 4096");
+  refused(changed([](Profile& p) { p.greeting = {}; }), "message profile: text's length is 0, outside 1 to 4096");
   refused(changed([](Profile& p) { p.greeting.total = kMaxGreeting + 1; }),
-          "message profile: greeting's length is 4097, outside 1 to 4096");
+          "message profile: text's length is 4097, outside 1 to 4096");
   refused(changed([](Profile& p) { p.greeting.offset = 80; }),
           "message profile: piece's offset is 80, outside 0 to 21");
   refused(changed([](Profile& p) { p.greeting.offset = 8; }), "message profile: piece's offset is none");
