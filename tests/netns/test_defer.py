@@ -7,21 +7,11 @@ import pytest
 
 import gate as gates
 import peers
-from peers import Server, connect, deliver, fetch_big_reply, large_body, read_reply, read_until_end, send_message
+from peers import Server, connect, deliver, fetch_big_reply, large_body, read_reply, read_until_end, send_message, teach
 from segment import RST, SYN
 from tap import Tap
 
 CONFIG = gates.config(unknown="min 800ms; max 800ms;").replace("withhold banner", "withhold defer")
-
-
-def teach(lab, family, address):
-    """Two dialogues of a trusted source: from then on the server's handshake and greeting are known."""
-    for _ in range(2):
-        connection = connect(lab, lab.client("trusted", family), address)
-        assert read_reply(connection).startswith(b"220 ")
-        connection.sendall(b"QUIT\r\n")
-        read_reply(connection)
-        connection.close()
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ import lossy
 import peers
 from lab import family_of
 from lossy import DELAY, DOUBLE, LOSE
-from peers import Server, connect, read_reply, read_until_end
-from test_defer import teach
+from peers import Server, connect, read_reply, read_until_end, teach
 
 CONFIG = gates.config(unknown="min 400ms; max 400ms;").replace("withhold banner", "withhold defer")
 DEEDS = {"lost": LOSE, "doubled": DOUBLE, "late": DELAY}

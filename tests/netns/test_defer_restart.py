@@ -7,10 +7,9 @@ import pytest
 
 import gate as gates
 import peers
-from peers import Server, begin_message, connect, large_body, read_reply
+from peers import Server, begin_message, connect, large_body, read_reply, teach
 from rawpeer import RawPeer
 from segment import ACK, RST
-from test_defer import teach
 
 CONFIG = gates.config(unknown="min 2s; max 2s;").replace("withhold banner", "withhold defer")
 

@@ -10,9 +10,8 @@ import exim
 import gate as gates
 import opensmtpd
 from exim import PEERS
-from peers import deliver
+from peers import deliver, teach
 from tap import Tap
-from test_defer import teach
 
 CONFIG = gates.config(unknown="min 400ms; max 400ms;").replace("withhold banner", "withhold defer")
 

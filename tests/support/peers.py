@@ -74,6 +74,16 @@ def deliver(lab, source, server, body="Subject: hello\r\n\r\nhello\r\n", recipie
         assert refused == {}
 
 
+def teach(lab, family, address):
+    """Two dialogues of trusted sources: from then on the server's handshake and greeting are known."""
+    for _ in range(2):
+        connection = connect(lab, lab.client("trusted", family), address)
+        assert read_reply(connection).startswith(b"220 ")
+        connection.sendall(b"QUIT\r\n")
+        read_reply(connection)
+        connection.close()
+
+
 def large_body(seed, size=20_000_000):
     """Lines that differ, so that one in a wrong place is noticed."""
     chance = random.Random(seed)

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/defer/server_profile.h"
-#include "tests/support/gateway.h"
+#include "tests/support/stranger.h"
 
 namespace mire::test {
 namespace {
@@ -13,36 +13,14 @@ using policy::SourceClass;
 using policy::State;
 using policy::Withhold;
 
-const std::vector<uint8_t> kFullSyn = {2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 7};
-const std::vector<uint8_t> kServersSynAck = {2, 4, 5, 0xa0, 1, 1, 4, 2, 1, 3, 3, 9};
 const std::string kKept = "220 kept.example ESMTP\r\n";
 const std::string kOther = "220 other.example ESMTP, with more to say\r\n";
 
-struct Scene {
-  explicit Scene(lcore::PipelineOptions o = Gateway::small()) : gw(o) {
-    auto& unknown = gw.settings().treatments[size_t(SourceClass::unknown)];
-    unknown.withhold = Withhold::defer;
-    unknown.greeting = {1000, 1000};
-    gw.settings().classes.set(*wire::parse_prefix("198.18.9.0/24"), SourceClass::trusted);
-    gw.commit();
-  }
+struct ProfileScene : Scene {
+  using Scene::Scene;
   void keep(const std::string& greeting = kKept, uint64_t vlan = 0) {
     gw.settings().profiles[{address("198.19.0.25"), vlan}] = {{1400, 29'200, 5, true, true, true}, 60, greeting};
     gw.commit();
-  }
-  // A dialogue of a trusted source, from which the gateway learns.
-  void teach(std::string_view greeting = kGreeting) {
-    Talk t{gw};
-    t.client = address("198.18.9.1");
-    t.port = static_cast<uint16_t>(2000 + next_port++);
-    t.timestamps = true;
-    t.syn({}, kFullSyn);
-    t.syn_ack(kServersSynAck);
-    t.ack();
-    t.reply(0, 0, greeting);
-    t.from_client(kRst, 0, 0);
-    gw.sent.clear();
-    gw.forwarded.clear();
   }
   // What a stranger is greeted with; empty if its SYN passes.
   std::string greeted() {
@@ -71,13 +49,11 @@ struct Scene {
     return v;
   }
 
-  Gateway gw;
-  uint16_t next_port = 0;
   wire::TcpOptions offered;
 };
 
 TEST(Profiles, OfAnEarlierDataplaneServeFromTheFirstSynOn) {
-  Scene s;
+  ProfileScene s;
   EXPECT_EQ(s.greeted(), "");
   s.keep();
   EXPECT_EQ(s.greeted(), kKept);
@@ -87,7 +63,7 @@ TEST(Profiles, OfAnEarlierDataplaneServeFromTheFirstSynOn) {
 }
 
 TEST(Profiles, ServeAServerThatIsNamedLaterToo) {
-  Scene s;
+  ProfileScene s;
   s.gw.settings().protect.insert(address("203.0.113.1"));
   s.keep();
   EXPECT_EQ(s.greeted(), "") << "not protected";
@@ -97,17 +73,17 @@ TEST(Profiles, ServeAServerThatIsNamedLaterToo) {
 }
 
 TEST(Profiles, AreKeptApartByVlan) {
-  Scene s;
+  ProfileScene s;
   s.keep(kKept, 0x81000064);
   EXPECT_EQ(s.greeted(), "");
 }
 
 TEST(Profiles, NeverOverwriteWhatThisDataplaneHasLearned) {
-  Scene s;
-  s.teach(kOther);
+  ProfileScene s;
+  s.teach_once(kOther);
   s.keep();
   EXPECT_EQ(s.greeted(), "") << "one greeting of its own is seen, and it is another one";
-  s.teach(kOther);
+  s.teach_once(kOther);
   EXPECT_EQ(s.greeted(), kOther);
   s.keep();
   EXPECT_EQ(s.greeted(), kOther);
@@ -115,42 +91,42 @@ TEST(Profiles, NeverOverwriteWhatThisDataplaneHasLearned) {
 }
 
 TEST(Profiles, GiveWayToWhatTheServerSaysToday) {
-  Scene s;
+  ProfileScene s;
   s.keep();
-  s.teach(kOther);
+  s.teach_once(kOther);
   EXPECT_EQ(s.greeted(), "") << "its length has changed";
   s.keep();
   EXPECT_EQ(s.greeted(), "") << "and is not believed a second time";
-  s.teach(kOther);
+  s.teach_once(kOther);
   EXPECT_EQ(s.greeted(), kOther);
 }
 
 TEST(Profiles, AreToldWhenTheyAreReadyAndWhenTheyChange) {
-  Scene s;
-  s.teach();
+  ProfileScene s;
+  s.teach_once();
   EXPECT_TRUE(s.told().empty());
-  s.teach();
+  s.teach_once();
   ASSERT_FALSE(s.gw.profiles.empty());
   EXPECT_EQ(s.gw.profiles[0].server, address("198.19.0.25"));
   EXPECT_EQ(s.gw.profiles[0].offer, (wire::Offer{0x5a0, 65'000, 9, true, true, true}));
   EXPECT_EQ(s.told(), std::vector<std::string>{std::string(kGreeting)});
-  s.teach();
+  s.teach_once();
   EXPECT_TRUE(s.told().empty()) << "nothing new";
   const std::string longer = "220-" + std::string(500, 'x') + "\r\n220 y\r\n";
   s.gw.wait(std::chrono::minutes{1});
-  s.teach(longer);
+  s.teach_once(longer);
   EXPECT_TRUE(s.told().empty()) << "not sure yet";
-  s.teach(longer);
+  s.teach_once(longer);
   EXPECT_EQ(s.told(), std::vector<std::string>{longer});
 }
 
 TEST(Profiles, WithTheTimeOfDayInThemAreToldOnceAMinute) {
-  Scene s;
+  ProfileScene s;
   size_t times = 0;
   for (int i = 0; i < 180; ++i) {
     char greeting[64];
     std::snprintf(greeting, sizeof greeting, "220 mx.example ESMTP 12:00:%03d\r\n", i);
-    s.teach(greeting);
+    s.teach_once(greeting);
     times += s.told().size();
     s.gw.wait(seconds{1});
   }
@@ -158,13 +134,13 @@ TEST(Profiles, WithTheTimeOfDayInThemAreToldOnceAMinute) {
 }
 
 TEST(Profiles, AreToldAgainWhenThereWasNoRoomOrNobodyKeptThem) {
-  Scene s;
+  ProfileScene s;
   s.gw.hears_profiles = false;
-  s.teach();
-  s.teach();
+  s.teach_once();
+  s.teach_once();
   s.gw.hears_profiles = true;
   EXPECT_TRUE(s.told().empty());
-  s.teach();
+  s.teach_once();
   EXPECT_EQ(s.told().size(), 1u);
   s.gw.commit();  // settings without it: mired was away
   EXPECT_EQ(s.told().size(), 1u);
@@ -175,13 +151,13 @@ TEST(Profiles, AreToldAgainWhenThereWasNoRoomOrNobodyKeptThem) {
 }
 
 TEST(Profiles, AGreetingThatIsWrittenOverridesTheLearnedOneButTheHandshakeIsLearned) {
-  Scene s;
+  ProfileScene s;
   s.gw.settings().servers[address("198.19.0.25")].greeting = "220-written\r\n220 by hand\r\n";
   s.gw.commit();
   EXPECT_EQ(s.greeted(), "") << "nothing is known of its handshake";
-  s.teach();
+  s.teach_once();
   EXPECT_EQ(s.greeted(), "220-written\r\n220 by hand\r\n");
-  s.teach();
+  s.teach_once();
   EXPECT_EQ(s.greeted(), "220-written\r\n220 by hand\r\n");
   EXPECT_EQ(s.told(), std::vector<std::string>{std::string(kGreeting)}) << "what it said itself is what is kept";
   s.gw.settings().servers.clear();
@@ -190,7 +166,7 @@ TEST(Profiles, AGreetingThatIsWrittenOverridesTheLearnedOneButTheHandshakeIsLear
 }
 
 TEST(Profiles, AWrittenGreetingThatIsTakenBackStillServesThoseWhoAreHeld) {
-  Scene s;
+  ProfileScene s;
   s.gw.settings().servers[address("198.19.0.25")].greeting = "220 by hand\r\n";
   s.gw.commit();
   Talk limited{s.gw};
@@ -210,7 +186,7 @@ TEST(Profiles, AWrittenGreetingThatIsTakenBackStillServesThoseWhoAreHeld) {
 }
 
 // Strangers who have heard the greeting and spoken.
-void speak(Scene& s, uint16_t strangers) {
+void speak(ProfileScene& s, uint16_t strangers) {
   for (uint16_t p = 0; p < strangers; ++p) {
     Talk t{s.gw};
     t.port = static_cast<uint16_t>(5000 + p);
@@ -223,7 +199,7 @@ void speak(Scene& s, uint16_t strangers) {
 }
 
 TEST(Profiles, EachServerHasItsOwnPace) {
-  Scene s;
+  ProfileScene s;
   s.keep();
   s.gw.settings().strangers.concurrent = 1;
   s.gw.settings().servers[address("198.19.0.25")].strangers = {2, 0};
@@ -243,12 +219,12 @@ TEST(Profiles, RestoredWithAFlowAreNotToldBeforeTheServerHasGreeted) {
 
 TEST(Profiles, LeaveHalfOfTheServerTableToThoseWhoAreThere) {
   lcore::PipelineOptions o = Gateway::small();
-  Scene s(o);
+  ProfileScene s(o);
   for (uint32_t i = 0; i < 2 * o.sizes.servers; ++i)
     s.gw.settings().profiles[{wire::Address::v4(0x0a000000 + i), 0}] = {{1400, 29'200, 5, true, true, true}, 60, kKept};
   s.gw.commit();
-  s.teach();
-  s.teach();
+  s.teach_once();
+  s.teach_once();
   EXPECT_EQ(s.greeted(), kGreeting);
 }
 
