@@ -181,8 +181,8 @@ void Mired::on_waiting(const std::string& why) {
 }
 
 api::Methods Mired::methods() {
-  return {{"status", [this](const json::value&) { return status(); }},
-          {"ping", [](const json::value&) { return json::value("pong"); }}};
+  return {{"status", api::reads([this](const json::value&, const api::Caller&) { return status(); })},
+          {"ping", api::reads([](const json::value&, const api::Caller&) { return json::value("pong"); })}};
 }
 
 json::value Mired::status() const {

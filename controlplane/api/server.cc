@@ -2,26 +2,29 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/buffers_iterator.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/streambuf.hpp>
-#include <boost/asio/write.hpp>
 #include <set>
 #include <utility>
+
+#include "controlplane/api/json_rpc.h"
+#include "controlplane/api/session.h"
 
 namespace mire::api {
 namespace {
 
 namespace asio = boost::asio;
-using Socket = asio::local::stream_protocol::socket;
 using Failure = boost::system::error_code;
 
 constexpr std::chrono::milliseconds kPauseAfterTrouble{100};  // out of descriptors: do not spin
 
-std::string refusal(const char* message) {
-  return std::string(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":")") + message + "\"}}\n";
+void turn_away(Session::Socket& socket, std::string_view why) {
+  const std::string text = refusal(why) + "\n";
+  Failure ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(text), ignored);
 }
 
 }  // namespace
@@ -29,93 +32,39 @@ std::string refusal(const char* message) {
 struct Server::Shared {
   Methods methods;
   Limits limits;
+  Hooks hooks;
   std::set<Session*> live;
-};
+  uint64_t sessions = 0;
 
-// One connection. Keeps itself alive by the handlers that wait for it.
-class Server::Session : public std::enable_shared_from_this<Session> {
- public:
-  Session(Socket socket, std::shared_ptr<Shared> shared)
-      : socket_(std::move(socket)),
-        idle_(socket_.get_executor()),
-        shared_(std::move(shared)),
-        in_(shared_->limits.line_bytes) {
-    shared_->live.insert(this);
+  // Root and mired's own account always get in while there is room at all.
+  [[nodiscard]] bool full_for(uid_t uid) const {
+    if (live.size() >= limits.connections) return true;
+    if (uid == 0 || uid == ::geteuid()) return false;
+    const auto own = std::count_if(live.begin(), live.end(), [uid](const Session* s) { return s->uid() == uid; });
+    return static_cast<size_t>(own) >= limits.of_one_account || live.size() + 2 > limits.connections;
   }
-  ~Session() { shared_->live.erase(this); }
-
-  void read() {
-    patience();
-    asio::async_read_until(socket_, in_, '\n', [self = shared_from_this()](const Failure& failure, size_t bytes) {
-      if (!failure) return self->answer_line(bytes);
-      if (failure == asio::error::not_found) return self->last_word(refusal("line too long"));
-      self->close();
-    });
-  }
-
-  void last_word(std::string text) {
-    over_ = true;
-    write(std::move(text));
-  }
-
-  void close() {
-    idle_.cancel();
-    Failure ignored;
-    socket_.close(ignored);
-  }
-
- private:
-  void answer_line(size_t bytes) {
-    const auto begin = asio::buffers_begin(in_.data());
-    std::string line(begin, begin + static_cast<std::ptrdiff_t>(bytes - 1));
-    in_.consume(bytes);
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    std::string out = line.empty() ? std::string{} : answer(line, shared_->methods);
-    if (!out.empty()) return write(std::move(out) + "\n");
-    read();
-  }
-
-  void write(std::string text) {
-    out_ = std::move(text);
-    patience();
-    asio::async_write(socket_, asio::buffer(out_), [self = shared_from_this()](const Failure& failure, size_t) {
-      if (failure || self->over_) return self->close();
-      self->read();
-    });
-  }
-
-  void patience() {
-    idle_.expires_after(shared_->limits.idle);
-    idle_.async_wait([weak = weak_from_this()](const Failure& failure) {
-      if (failure) return;
-      if (const auto self = weak.lock()) self->close();
-    });
-  }
-
-  Socket socket_;
-  asio::steady_timer idle_;
-  std::shared_ptr<Shared> shared_;
-  asio::streambuf in_;
-  std::string out_;
-  bool over_ = false;
 };
 
 Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, const std::string& path, Methods methods,
-                                               Limits limits) {
-  Result<mailbox::Listener> listener = mailbox::Listener::open(path, SOCK_STREAM, 0660, "mired");
+                                               Limits limits, Hooks hooks) {
+  // Who may ask is told by the account, not by the file: groups need not be there when the socket is made.
+  Result<mailbox::Listener> listener = mailbox::Listener::open(path, SOCK_STREAM, 0666, "mired");
   if (!listener) return Error{listener.error()};
-  auto server = std::unique_ptr<Server>(new Server(io, std::move(listener).value(), std::move(methods), limits));
+  auto server = std::unique_ptr<Server>(
+      new Server(io, std::move(listener).value(), std::move(methods), limits, std::move(hooks)));
   server->accept();
   return server;
 }
 
-Server::Server(asio::io_context& io, mailbox::Listener listener, Methods methods, Limits limits)
+Server::Server(asio::io_context& io, mailbox::Listener listener, Methods methods, Limits limits, Hooks hooks)
     : listener_(std::move(listener)),
       acceptor_(io, asio::local::stream_protocol(), ::fcntl(listener_.fd(), F_DUPFD_CLOEXEC, 0)),
       pause_(io),
-      shared_(std::make_shared<Shared>(Shared{std::move(methods), limits, {}})) {}
+      shared_(std::make_shared<Shared>(Shared{std::move(methods), limits, std::move(hooks), {}, 0})) {}
 
 Server::~Server() { stop(); }
+
+const Methods& Server::methods() const noexcept { return shared_->methods; }
 
 void Server::stop() {
   Failure ignored;
@@ -125,7 +74,7 @@ void Server::stop() {
 }
 
 void Server::accept() {
-  acceptor_.async_accept([this](const Failure& failure, Socket socket) {
+  acceptor_.async_accept([this](const Failure& failure, Session::Socket socket) {
     if (failure == asio::error::operation_aborted) return;
     if (failure) {
       pause_.expires_after(kPauseAfterTrouble);
@@ -134,17 +83,25 @@ void Server::accept() {
       });
       return;
     }
-    const bool full = shared_->live.size() >= shared_->limits.connections;
-    if (full) {
-      const std::string text = refusal("too many connections");
-      Failure ignored;
-      socket.non_blocking(true, ignored);
-      socket.write_some(asio::buffer(text), ignored);
-    } else {
-      std::make_shared<Session>(std::move(socket), shared_)->read();
-    }
+    welcome(std::move(socket));
     accept();
   });
+}
+
+void Server::welcome(Session::Socket socket) {
+  const mailbox::Peer peer = mailbox::peer_of(socket.native_handle());
+  const std::optional<Rights> rights = shared_->hooks.rights(peer.uid, peer.gid);
+  if (!rights) return turn_away(socket, "not allowed: it takes group mire to read, mire-admin to change");
+  if (shared_->full_for(peer.uid)) return turn_away(socket, "too many connections; close one, or try again later");
+  const auto shared = shared_;
+  const auto session =
+      std::make_shared<Session>(std::move(socket), Caller{++shared->sessions, rights->name, rights->may_change, {}},
+                                peer.uid, shared->methods, shared->limits, [shared](Session& closed) {
+                                  shared->live.erase(&closed);
+                                  if (shared->hooks.on_closed) shared->hooks.on_closed(closed.id());
+                                });
+  shared->live.insert(session.get());
+  session->start();
 }
 
 }  // namespace mire::api

@@ -104,7 +104,7 @@ Peer peer_of(int fd) noexcept {
   ucred credentials{};
   socklen_t length = sizeof(credentials);
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return {};
-  return {credentials.pid, credentials.uid};
+  return {credentials.pid, credentials.uid, credentials.gid};
 }
 
 }  // namespace mire::mailbox

@@ -59,6 +59,7 @@ Result<Descriptor> connect_to(const std::string& path, int type);
 struct Peer {
   pid_t pid = 0;
   uid_t uid = static_cast<uid_t>(-1);
+  gid_t gid = static_cast<gid_t>(-1);  // its primary group
 };
 [[nodiscard]] Peer peer_of(int fd) noexcept;
 
