@@ -28,7 +28,7 @@ enum class DnsOutcome : uint8_t {
   too_many,  // not asked: too many questions on their way, or every server is put aside
 };
 inline constexpr size_t kDnsOutcomes = 6;
-[[nodiscard]] std::string_view name_of(DnsOutcome) noexcept;
+[[nodiscard]] std::string_view to_string(DnsOutcome) noexcept;
 
 struct DnsAnswer {
   DnsOutcome outcome = DnsOutcome::failed;

@@ -58,7 +58,7 @@ uint32_t negative_ttl(ns_msg& message) {
 
 }  // namespace
 
-std::string_view name_of(DnsOutcome outcome) noexcept { return kNames[static_cast<size_t>(outcome)]; }
+std::string_view to_string(DnsOutcome outcome) noexcept { return kNames[static_cast<size_t>(outcome)]; }
 
 DnsAnswer parse_answer(const uint8_t* bytes, size_t length, QueryType type) {
   DnsAnswer answer;

@@ -7,6 +7,7 @@
 // IPv6: a source is a /64 (wire::source_of); asked is the address that came first.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,9 +30,10 @@ struct DnsblHit {
 struct Standing {
   double weight = 0;  // the sum of the hits
   std::vector<DnsblHit> hits;
-  uint32_t zones_known = 0;  // zones whose answer is not older than its TTL
-  uint32_t zones = 0;        // zones that there are
-  bool asking = false;       // an answer is awaited
+  std::chrono::seconds good_for{};  // until the first of the hits is over, rounded up
+  uint32_t zones_known = 0;         // zones whose answer is not older than its TTL
+  uint32_t zones = 0;               // zones that there are
+  bool asking = false;              // an answer is awaited
   [[nodiscard]] bool complete() const noexcept { return zones_known == zones; }
   friend bool operator==(const Standing&, const Standing&) = default;
 };

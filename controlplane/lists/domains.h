@@ -1,7 +1,8 @@
 // domains.h - which prefixes belong to a domain, by its SPF record: those of the configuration, and those of recipients
 // whom our servers deliver to.
 //
-// Looked up again when the TTL is over (never sooner than an hour, never later than a day). A look-up that fails keeps
+// Looked up again when the TTL is over (never sooner than an hour, never later than a day; a recipient's when somebody
+// delivers there again). A look-up that fails keeps
 // the old prefixes and is tried again, later and later. Recipients' domains are looked up by a budget, kept in a cache
 // of fixed size, and forgotten when nobody delivered there for a week. Bounded: walks at once, domains, prefixes each.
 // Refuses to know what trust is worth. Time comes from the clock that it is given; who runs due() decides when.
@@ -50,10 +51,14 @@ struct DomainCounters {
 
 class Domains {
  public:
-  // Called when the prefixes of a domain have changed, with its name in small letters.
-  using Changed = std::function<void(const std::string& domain, bool configured)>;
+  struct Told {
+    // The prefixes of a domain have changed; its name is in small letters.
+    std::function<void(const std::string& domain, bool configured)> changed;
+    // next_due() may be another now; not the moment to call run_due().
+    std::function<void()> wake;
+  };
 
-  Domains(DnsSource&, Clock, Changed);
+  Domains(DnsSource&, Clock, Told);
   ~Domains();
   Domains(const Domains&) = delete;
   Domains& operator=(const Domains&) = delete;

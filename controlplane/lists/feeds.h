@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "controlplane/lists/class_prefixes.h"
+#include "controlplane/lists/dns.h"
 #include "controlplane/lists/feed_text.h"
 #include "controlplane/lists/settings.h"
 
@@ -29,8 +30,8 @@ struct FeedStatus {
   uint64_t skipped = 0;
   uint64_t reads = 0;
   uint64_t refusals = 0;
-  std::string trouble;                                // why the newest file is not in force; empty: it is
-  std::optional<std::chrono::sys_seconds> read_at{};  // when what is in force was read
+  std::string trouble;                                 // why the newest file is not in force; empty: it is
+  std::optional<std::chrono::sys_seconds> written_at;  // the file that is in force
 };
 
 class Feeds {
@@ -40,12 +41,12 @@ class Feeds {
     std::function<void(const std::string&)> notice;
   };
   // `worker` may be the io_context's own executor.
-  Feeds(boost::asio::io_context&, boost::asio::any_io_executor worker, Told);
+  Feeds(boost::asio::io_context&, boost::asio::any_io_executor worker, Clock, Told);
   ~Feeds();
   Feeds(const Feeds&) = delete;
   Feeds& operator=(const Feeds&) = delete;
 
-  // Reads every file anew. Feeds that are gone lose what they said.
+  // Reads every file anew. Feeds that are gone lose what they said; one whose file cannot be taken keeps what it said.
   void configure(std::vector<Feed>);
   // Lists beside the feeds (class domains), behind them in order; merged with them.
   void set_others(std::vector<NamedList>);

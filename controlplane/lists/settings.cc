@@ -33,7 +33,7 @@ std::string dotted(uint32_t a) { return fmt::format("{}.{}.{}.{}", a >> 24, a >>
 
 }  // namespace
 
-std::string_view name_of(FeedFormat format) noexcept { return kFormatNames[static_cast<size_t>(format)]; }
+std::string_view to_string(FeedFormat format) noexcept { return kFormatNames[static_cast<size_t>(format)]; }
 
 std::optional<FeedFormat> feed_format(std::string_view name) noexcept {
   const auto found = std::find(kFormatNames.begin(), kFormatNames.end(), name);

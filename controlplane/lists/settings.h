@@ -22,7 +22,7 @@ namespace mire::lists {
 // JSON list of decisions. fail2ban: what `fail2ban-client get JAIL banip` and `status JAIL` print.
 enum class FeedFormat : uint8_t { plain, drop, json, crowdsec, fail2ban };
 inline constexpr size_t kFeedFormats = 5;
-[[nodiscard]] std::string_view name_of(FeedFormat) noexcept;
+[[nodiscard]] std::string_view to_string(FeedFormat) noexcept;
 [[nodiscard]] std::optional<FeedFormat> feed_format(std::string_view name) noexcept;
 
 struct Feed {

@@ -30,7 +30,7 @@ enum class SpfOutcome : uint8_t {
   trouble,    // DNS did not answer: nothing is known
 };
 inline constexpr size_t kSpfOutcomes = 4;
-[[nodiscard]] std::string_view name_of(SpfOutcome) noexcept;
+[[nodiscard]] std::string_view to_string(SpfOutcome) noexcept;
 
 struct SpfResult {
   SpfOutcome outcome = SpfOutcome::none;

@@ -33,7 +33,7 @@ TEST(AnswerFilter, RefusesWhatNoListAnswers) {
 TEST(FeedFormat, HasAName) {
   for (size_t i = 0; i < kFeedFormats; ++i) {
     const auto format = static_cast<FeedFormat>(i);
-    EXPECT_EQ(feed_format(name_of(format)), format);
+    EXPECT_EQ(feed_format(to_string(format)), format);
   }
   EXPECT_EQ(feed_format("csv"), std::nullopt);
 }
