@@ -131,6 +131,7 @@ void make_workers(const Options& o, Dataplane& d) {
     w.pipeline.cookie_key = d.cookie_key;
     if (!d.keepers.empty()) w.pipeline.keeper = d.keepers[i].get();
     w.pipeline.lcore = static_cast<uint8_t>(i);
+    w.pipeline.lcores = static_cast<uint8_t>(d.lcores);
     w.pipeline.largest_frame = static_cast<uint16_t>(clamp ? largest : 0);
     w.fragments.lcore = i;
     w.fragments.seed = d.seed;

@@ -76,8 +76,12 @@ void apply(const Hold& hold, HoldRange& range, Problems& problems) {
 
 class Reader {
  public:
-  Reader(Place place, Treatment& treatment, std::string& teaser, Problems& problems)
-      : place_(std::move(place)), treatment_(treatment), teaser_(teaser), problems_(problems) {}
+  Reader(Place place, SourceClass source_class, Treatment& treatment, std::string& teaser, Problems& problems)
+      : place_(std::move(place)),
+        is_stranger_(source_class == SourceClass::unknown || source_class == SourceClass::suspect),
+        treatment_(treatment),
+        teaser_(teaser),
+        problems_(problems) {}
 
   void read(const Statement& s) {
     using Shape = Key::Shape;
@@ -97,6 +101,7 @@ class Reader {
                                                                {"reset", policy::OnPipelining::reset}};
                    if (auto chosen = choose(v, place_, choices, problems_)) treatment_.pipelining = *chosen;
                  }},
+                {"joined", Shape::value, [this](const Statement& v) { joined(v); }},
                 {"on-syn", Shape::value,
                  [this](const Statement& v) {
                    const Choices<policy::OnSyn> choices{{"pass", policy::OnSyn::pass},
@@ -142,6 +147,16 @@ class Reader {
                    teaser_line_ = v.line();
                    treatment_.teaser = true;
                  }}});
+  }
+
+  // Segments of flows that nobody has seen begin: only strangers' are worth a reset.
+  void joined(const Statement& v) {
+    const Choices<policy::OnJoined> choices{{"pass", policy::OnJoined::pass}, {"reset", policy::OnJoined::reset}};
+    const auto chosen = choose(v, place_, choices, problems_);
+    if (!chosen) return;
+    treatment_.joined = *chosen;
+    if (*chosen == policy::OnJoined::reset && !is_stranger_)
+      problems_.add(v.line(), place_.at("joined reset"), "only for unknown and suspect sources; remove it");
   }
 
   void flows(const Statement& b) {
@@ -199,6 +214,7 @@ class Reader {
   }
 
   Place place_;
+  bool is_stranger_;
   Treatment& treatment_;
   std::string& teaser_;
   Problems& problems_;
@@ -233,7 +249,7 @@ void read_treatment(const Statement& s, policy::Treatments& treatments,
     return problems.add(s.line(), "treatment exempt",
                         "exempt sources are never judged; give the treatment to trusted, or remove it");
   const auto index = static_cast<size_t>(*source_class);
-  Reader(Place{"treatment " + s.words[1].text}, treatments[index], teasers[index], problems).read(s);
+  Reader(Place{"treatment " + s.words[1].text}, *source_class, treatments[index], teasers[index], problems).read(s);
 }
 
 }  // namespace mire::config

@@ -115,6 +115,9 @@ struct State32 {
   // met: how often our SYN-ACK was repeated, and when it will be next (low 16 bits of ms; 0: it was not sent yet).
   [[nodiscard]] uint32_t repeats() const noexcept { return word_b; }
   void set_repeats(uint32_t n) noexcept { word_b = n; }
+  // The first one is still held, until repeat_ms().
+  static constexpr uint32_t kAnswerHeld = 0xffffffff;
+  [[nodiscard]] bool answer_held() const noexcept { return state == policy::State::met && word_b == kAnswerHeld; }
   [[nodiscard]] uint16_t repeat_ms() const noexcept { return hold_ms; }
   void set_repeat_ms(uint64_t ms) noexcept { hold_ms = static_cast<uint16_t>(ms); }
   // deferred: the teaser that went out (hold/ number, 0: none). invited: the greeting that went out (hold/ number).

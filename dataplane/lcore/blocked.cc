@@ -52,14 +52,9 @@ policy::Event Pipeline::Impl::stray_event(const wire::Headers& h) const {
   return fin ? Event::proof_with_fin : Event::proof;
 }
 
-// A client's segment that belongs to no flow.
-void Pipeline::Impl::on_stray(FrameRef& f, Column& c) {
+// A segment without an entry, of a source that is refused by ourselves.
+void Pipeline::Impl::on_refused_stray(FrameRef& f, Column& c, SourceClass source_class) {
   const wire::Headers& h = c.headers;
-  const SourceClass source_class = refuses_alone_ ? class_of(h.source) : SourceClass::exempt;
-  if (!policy::refuses_alone(treatment(source_class))) {
-    count(Reason::no_entry);
-    return;
-  }
   f.fate = Fate::drop;
   if (!wire::checksums_valid(f.bytes(), h)) {
     count(Reason::bad_checksum);

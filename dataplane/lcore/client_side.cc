@@ -49,6 +49,7 @@ bool changes_state(policy::State s, policy::Event e, const wire::Headers& h) noe
 void Pipeline::Impl::on_client(FrameRef& f, Column& c) {
   Handle h = flow_of(c);
   if (h != flow::kNoFlow && !obey_epoch(h)) h = flow::kNoFlow;
+  if (c.id.server != 0 && (h != flow::kNoFlow || is_syn(c.headers))) saw(c.id.server, Side::wan);
   if (h == flow::kNoFlow && is_syn(c.headers)) {
     new_flow(f, c);
     return;
@@ -175,7 +176,7 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
       f.fate = Fate::drop;
       answer_blocked_syn(f, c, st);
     } else {
-      meet(f, c, source_class);
+      meet(f, c, source_class, st.hold);
     }
     return;
   }
@@ -188,7 +189,10 @@ void Pipeline::Impl::new_flow(FrameRef& f, Column& c) {
     c.probe = flows_.probe(c.id);
   }
   const uint32_t path = path_of(f, h, false);
-  if (path == 0) return;
+  if (path == 0) {
+    depart(c.id);
+    return;
+  }
   const Handle handle = create(c, source_class, path);
   if (handle == flow::kNoFlow) return;
   flow::State32& s = flows_[handle];

@@ -56,10 +56,13 @@ bool Pipeline::Impl::keep_words(const FrameRef& f, const Column& c, Handle h) {
 
 // --- turns -----------------------------------------------------------------------------------------------------------
 
-const policy::Pace& Pipeline::Impl::pace_of(const ServerFacts& server) const noexcept {
-  static constexpr policy::Pace kUntilConfigured{};
-  if (server.strangers) return *server.strangers;
-  return settings_ != nullptr ? settings_->strangers : kUntilConfigured;
+// Each lcore keeps its own pace: what is configured is what all of them do together.
+policy::Pace Pipeline::Impl::pace_of(const ServerFacts& server) const noexcept {
+  const policy::Pace until_configured;
+  const policy::Pace& whole = server.strangers       ? *server.strangers
+                              : settings_ != nullptr ? settings_->strangers
+                                                     : until_configured;
+  return policy::share_of(whole, options_.lcore, options_.lcores);
 }
 
 void Pipeline::Impl::begin_dial(Handle h) {

@@ -74,12 +74,14 @@ flow::Handle Pipeline::Impl::create(const Column& c, SourceClass source_class, u
     if (victim != flow::kNoFlow) {
       count(Reason::evicted);
       end_report(victim);
+      depart(flows_.id(victim));
       erase(victim);
       h = flows_.insert(c.id, c.probe);
     }
   }
   if (h == flow::kNoFlow) {
     count(Reason::table_full);
+    depart(c.id);
     paths_.release(path);
     return h;
   }
@@ -175,6 +177,7 @@ void Pipeline::Impl::leash(Handle h) {
   if (oldest == flow::kNoFlow) return;
   count(Reason::syn_share_full);
   pressed_until_ms_ = now_ms() + kPressureMs;
+  depart(flows_.id(oldest));
   erase(oldest);
 }
 

@@ -62,22 +62,23 @@ bool Pipeline::Impl::can_meet(const FrameRef& f, const Column& c, SourceClass so
   return !wire::read_options(f.bytes(), c.headers).signature;  // RFC 2385, RFC 5925: only its two ends have the key
 }
 
-// Answers a first SYN. Under pressure nothing is kept: the number and the clock that we answer with remember enough.
-void Pipeline::Impl::meet(FrameRef& f, Column& c, SourceClass source_class) {
+// Answers a first SYN, at once or after a hold. Under pressure nothing is kept: the number and the clock that we answer
+// with remember enough, and nothing is held.
+void Pipeline::Impl::meet(FrameRef& f, Column& c, SourceClass source_class, policy::HoldRange hold) {
   f.fate = Fate::drop;
   if (now_ms() < pressed_until_ms_) {
-    answer_syn(f, c, nullptr);
+    answer_syn(f, c, flow::kNoFlow, 0);
     return;
   }
   const uint32_t path = path_of(f, c.headers, false);
   const Handle h = path == 0 ? flow::kNoFlow : create(c, source_class, path);
   if (h == flow::kNoFlow) {
-    answer_syn(f, c, nullptr);
+    answer_syn(f, c, flow::kNoFlow, 0);
     return;
   }
   enter(h, State::met);
-  answer_syn(f, c, &flows_[h]);
-  ask_again(h, kAskAgainMs[0]);
+  answer_syn(f, c, h, hold.max_ms == 0 || stopping_ ? 0 : hold_of(hold, lots_.draw()));
+  if (!flows_[h].answer_held()) ask_again(h, kAskAgainMs[0]);
   keep(h);
   leash(h);
 }
@@ -98,9 +99,13 @@ bool Pipeline::Impl::meet_anew(FrameRef& f, Column& c, Handle h) {
   return true;
 }
 
-// The SYN-ACK that the server would send. `record`: where to keep what the client offered; without one it gets only
-// what the handshake's ACK will tell us again.
-void Pipeline::Impl::answer_syn(const FrameRef& f, const Column& c, flow::State32* record) {
+// The SYN-ACK that the server would send, now or in `hold_ms`; one that is held already takes up the newest numbers and
+// goes when it would have gone. `met`: where to keep what the client offered; without a record it gets only what the
+// handshake's ACK will tell us again.
+void Pipeline::Impl::answer_syn(const FrameRef& f, const Column& c, Handle met, uint32_t hold_ms) {
+  flow::State32* const record = met == flow::kNoFlow ? nullptr : &flows_[met];
+  MIRE_ASSERT(record != nullptr || hold_ms == 0);
+  const bool held = record != nullptr && answer_is_due_later(*record);
   const wire::Headers& h = c.headers;
   const wire::TcpOptions o = wire::read_options(f.bytes(), h);
   const defer::ServerProfile& profile = known_servers_[c.id.server].profile;
@@ -128,6 +133,8 @@ void Pipeline::Impl::answer_syn(const FrameRef& f, const Column& c, flow::State3
     ParkedSynAck kept = offered;
     kept.bits = static_cast<uint8_t>(kept.bits | profile.generation() << 4);
     record->set_offered(kept);
+    if (held) return;
+    if (record->answer_held()) record->set_repeats(0);
   }
 
   std::array<uint8_t, wire::kSynOptions> options;
@@ -140,7 +147,38 @@ void Pipeline::Impl::answer_syn(const FrameRef& f, const Column& c, flow::State3
   ours.tsval = clock_with(clock, offered);
   ours.tsecr = o.tsval;
   seg.options = std::span{options}.first(wire::write_syn_options(ours, options));
-  send_unproven(seg, f.length);
+  if (!may_send_unproven(seg, f.length)) return;
+  if (hold_ms != 0 && hold_answer(met, hold_ms)) return;
+  send(Side::wan, seg);
+}
+
+// The bound on answers has let it go: it goes when its time has come. False: the calendar is full, so it goes now.
+bool Pipeline::Impl::hold_answer(Handle h, uint32_t hold_ms) {
+  if (!ask_again(h, hold_ms)) return false;
+  count(Reason::syn_ack_held);
+  flows_[h].set_repeats(flow::State32::kAnswerHeld);
+  return true;
+}
+
+// A hold is shorter than what 16 bits tell apart.
+bool Pipeline::Impl::answer_is_due_later(const flow::State32& s) const {
+  static_assert(policy::kHoldCapMs < 32768);
+  return s.answer_held() && static_cast<int16_t>(static_cast<uint16_t>(s.repeat_ms() - now_ms())) > 0;
+}
+
+// Its hold is over. If the server was learned anew or has gone down meanwhile there is nothing to promise: the SYN
+// comes again, to whatever is true by then.
+void Pipeline::Impl::release_answer(Handle h) {
+  flow::State32& s = flows_[h];
+  const defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
+  if (!profile.ready() || (s.offered().bits & ParkedSynAck::kGeneration) >> 4 != profile.generation()) {
+    enter(h, State::none);
+    return;
+  }
+  count(Step{State::met, Verdict::release, Reason::deadline});
+  s.set_repeats(0);
+  send_syn_ack(h);
+  ask_again(h, kAskAgainMs[0]);
 }
 
 // The handshake's ACK has not come: if it was lost nobody else would notice, for a client waits for the greeting. It is
@@ -158,6 +196,17 @@ void Pipeline::Impl::repeat_syn_ack(Handle h) {
     return;
   }
   --repeat_tokens_;
+  send_syn_ack(h);
+  if (s.repeats() != 0) return;
+  s.set_repeats(1);
+  ask_again(h, kAskAgainMs[1]);
+}
+
+// From what the record has kept of the SYN.
+void Pipeline::Impl::send_syn_ack(Handle h) {
+  const flow::State32& s = flows_[h];
+  const defer::ServerProfile& profile = known_servers_[flows_.id(h).server].profile;
+  const ParkedSynAck offered = s.offered();
   std::array<uint8_t, wire::kSynOptions> options;
   wire::Segment seg = to_client(h);
   seg.flags = wire::kSyn | wire::kAck;
@@ -169,17 +218,16 @@ void Pipeline::Impl::repeat_syn_ack(Handle h) {
   ours.tsecr = s.client_clock();
   seg.options = std::span{options}.first(wire::write_syn_options(ours, options));
   send(Side::wan, seg);
-  if (s.repeats() != 0) return;
-  s.set_repeats(1);
-  ask_again(h, kAskAgainMs[1]);
 }
 
-// No deadline, and no harm if the calendar is full.
-void Pipeline::Impl::ask_again(Handle h, uint16_t after_ms) {
+// No deadline, and no harm if the calendar is full, but for an answer that is held. False: it is.
+bool Pipeline::Impl::ask_again(Handle h, uint32_t after_ms) {
   const uint64_t at = can_be_armed(now_ms() + after_ms);
   const uint64_t not_zero = static_cast<uint16_t>(at) != 0 ? at : can_be_armed(at + 1) == at ? at - 1 : at + 1;
   flows_[h].set_repeat_ms(not_zero);
-  if (!calendar_.arm(h, not_zero)) count(Reason::calendar_full);
+  if (calendar_.arm(h, not_zero)) return true;
+  count(Reason::calendar_full);
+  return false;
 }
 
 // An ACK without an entry: if its number is one that we baked, its sender is real, and the flow begins here.

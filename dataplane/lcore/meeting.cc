@@ -149,7 +149,7 @@ void Pipeline::Impl::answer_client(const FrameRef& f, const Column& c, Handle h,
   const wire::Headers& hdr = c.headers;
   const bool is_syn = (hdr.flags & wire::kSyn) != 0;
   if (s.state == State::met) {
-    if (is_syn) answer_syn(f, c, &s);
+    if (is_syn) answer_syn(f, c, h, 0);
     return;
   }
   if (s.state == State::replied) {

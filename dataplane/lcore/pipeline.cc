@@ -33,6 +33,7 @@ Pipeline::Impl::Impl(const PipelineOptions& options, Transmitter& out, EventSink
       calendar_(options.sizes.flows_v4 + options.sizes.flows_v6),
       sources_(options.sizes.sources, options.seed ^ 0x736f7572),
       trapped_(options.seed ^ 0x74726170),
+      departed_(options.sizes.departed, options.seed ^ 0x676f6e65),
       banners_(options.sizes.banner_bytes, options.seed ^ 0x62616e6e),
       endpoints_(options.sizes.servers, options.seed ^ 0x656e6470),
       paths_(options.sizes.paths, options.seed ^ 0x70617468),
@@ -50,9 +51,14 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
   const source::Settings* old = settings_;
   settings_ = fresh;
   if (fresh == nullptr) return old;
+  const bool reset_strays = resets_strays_;
   treatments_ = fresh->treatments;
   for (auto& t : treatments_) t.observe = t.observe || fresh->observe;
   refuses_alone_ = std::any_of(treatments_.begin(), treatments_.end(), policy::refuses_alone);
+  resets_strays_ = std::any_of(treatments_.begin(), treatments_.end(), policy::resets_joined);
+  // What was not judged so far has no entry, and while nobody asked nothing was noted of those that were forgotten.
+  const bool as_before = std::exchange(judges_, fresh->judges) == fresh->judges;
+  if (old == nullptr || !reset_strays || !as_before) went_past();
   for (uint32_t id = 1; id <= endpoints_.capacity(); ++id) {
     ServerFacts& known = known_servers_[id];
     const ServerFacts told = facts_of(endpoints_[id].address);
@@ -62,6 +68,11 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
   }
   recall_profiles();
   return old;
+}
+
+void Pipeline::Impl::begin_turn(Time now) {
+  now_ = now;
+  if (!watching_since_ && settings_ != nullptr) watching_since_ = now;
 }
 
 // What the settings say of a server, looked up once a commit rather than once a packet.
@@ -75,12 +86,15 @@ Pipeline::Impl::ServerFacts Pipeline::Impl::facts_of(const wire::Address& server
 
 void Pipeline::Impl::process(Burst& burst, Time now) {
   MIRE_ASSERT(burst.count <= kBurst);
-  now_ = now;
+  begin_turn(now);
   if (!started_ || now_ms() > calendar_.now_ms() + 1000) expire(now);
   parse(burst);
   look_up();
-  for (burst.decided = 0; burst.decided < burst.count; ++burst.decided)
-    act(burst.frames[burst.decided], columns_[burst.decided]);
+  for (burst.decided = 0; burst.decided < burst.count; ++burst.decided) {
+    FrameRef& f = burst.frames[burst.decided];
+    act(f, columns_[burst.decided]);
+    if (f.fate == Fate::drop) ++counters_.dropped[static_cast<size_t>(f.from)];
+  }
 }
 
 // Fills headers, roles and probes. Nothing is asked for here: a prefetch that misses the TLB holds up whatever waits
@@ -229,6 +243,7 @@ void Pipeline::expire(Time now) { impl_->expire(now); }
 std::optional<Time> Pipeline::next_deadline(Time) const { return impl_->next_deadline(); }
 void Pipeline::restore(const defer::Survivor& s, Time now) { impl_->restore(s, now); }
 void Pipeline::bypassed() { impl_->bypassed(); }
+void Pipeline::went_past() { impl_->went_past(); }
 void Pipeline::release_all(Time now) { impl_->release_all(now); }
 RoomsInUse Pipeline::rooms_in_use() const { return impl_->rooms_in_use(); }
 const Counters& Pipeline::counters() const noexcept { return impl_->counters(); }

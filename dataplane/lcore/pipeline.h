@@ -30,20 +30,23 @@ struct PipelineSizes {
   uint32_t servers = 4096;  // server address and VLAN stack; at most 65,535
   uint32_t paths = 16384;   // link-layer headers; at most 65,535
   uint32_t banner_bytes = 8u << 20;
+  uint32_t departed = 1u << 20;  // flows forgotten in a quarter of an hour, for `joined reset`: 3 bytes each, twice
 };
 
 struct PipelineOptions {
   PipelineSizes sizes;
   uint64_t seed = 0;  // hash keys and holds; the same seed gives the same holds
   defer::CookieKey
-      cookie_key{};   // of the numbers that strangers are met with: secret; its predecessor's, if that left one
-  uint8_t lcore = 0;  // written into events
+      cookie_key{};    // of the numbers that strangers are met with: secret; its predecessor's, if that left one
+  uint8_t lcore = 0;   // written into events
+  uint8_t lcores = 1;  // of the dataplane: they share what is meant for a server
   uint16_t largest_frame = 0;              // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
   uint32_t replies_per_second = 10'000;    // bound on replies to unproven sources
   uint32_t meetings_per_second = 200'000;  // bound on SYNs answered in a server's name
   uint32_t repeats_per_second = 100;       // bound on SYN-ACKs of ours that are repeated
   uint32_t traps_per_second = 50'000;      // bound on answers to trapped sources
   uint32_t traps_per_source = 1000;        // of these, to one source
+  uint32_t strays_told_per_second = 10;    // events about segments that belong to no flow
   uint32_t crowd = 1000;                   // strangers greeted and silent beyond which they have 10 s instead of 50
   Keeper* keeper = nullptr;                // of flows that outlive the process; nullptr: none does
   bool defers = true;                      // false: withhold defer means banner (a capture has no server to dial)
@@ -64,6 +67,7 @@ struct Counters {
   std::array<uint64_t, policy::kVerdicts> verdicts{};
   std::array<uint64_t, 2> frames_in{};  // by Side
   std::array<uint64_t, 2> bytes_in{};
+  std::array<uint64_t, 2> dropped{};              // of frames_in, those that were not forwarded
   std::array<uint64_t, 2> crafted{};              // frames of our own, by Side they left by
   std::array<uint64_t, policy::kStates> flows{};  // gauge: flows in each state
   std::array<std::array<uint64_t, 2>, policy::kClasses>
@@ -130,6 +134,9 @@ class Pipeline {
 
   // Frames went past us: every flow that is not yet talking becomes joined, its hold cancelled.
   void bypassed();
+
+  // A frame of ours was forwarded by somebody else, unjudged: there may be flows that we know nothing of.
+  void went_past();
 
   // Ends all holds now (SIGTERM, request bypass): parked greetings and SYN-ACKs go out.
   void release_all(Time now);

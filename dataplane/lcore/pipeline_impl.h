@@ -2,7 +2,7 @@
 //
 // pipeline.cc conducts the burst; client_side.cc and server_side.cc turn a segment into an event, ask the policy and do
 // what it says; flow_life.cc keeps records consistent when states change; replies.cc crafts; timers.cc ends holds and
-// forgets; profiles.cc learns, recalls and tells what servers teach.
+// forgets; strays.cc sees to segments that belong to no flow; profiles.cc learns, recalls and tells what servers teach.
 #pragma once
 
 #include <random>
@@ -14,6 +14,7 @@
 #include "dataplane/defer/server_profile.h"
 #include "dataplane/flow/calendar.h"
 #include "dataplane/flow/classify.h"
+#include "dataplane/flow/departed.h"
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/hold/banner_pool.h"
 #include "dataplane/lcore/pipeline.h"
@@ -133,6 +134,7 @@ class Pipeline::Impl {
   [[nodiscard]] std::optional<Time> next_deadline() const;
   void restore(const defer::Survivor&, Time now);
   void bypassed();
+  void went_past();
   void release_all(Time now);
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
   [[nodiscard]] std::optional<SourceView> find_source(const wire::Address&, Time now) const;
@@ -155,9 +157,11 @@ class Pipeline::Impl {
     std::optional<policy::Pace> strangers{};  // its own pace
     uint32_t told = 0;                        // the profile's revision that was reported last; 0: none
     Time tell_after{};                        // and when the next one may be
+    std::array<uint32_t, 2> seen{};           // by Side: second of the latest segment of a flow, and one; 0: none
   };
 
   // pipeline.cc: the stages
+  void begin_turn(Time now);
   [[nodiscard]] ServerFacts facts_of(const wire::Address& server) const;
   void parse(Burst&);
   void look_up();
@@ -203,22 +207,26 @@ class Pipeline::Impl {
   void learn_greeting(uint32_t server, std::span<const uint8_t> greeting, uint16_t segment);
   void recall_profiles();
   void heed(uint32_t server);
-  [[nodiscard]] const policy::Pace& pace_of(const ServerFacts&) const noexcept;
+  [[nodiscard]] policy::Pace pace_of(const ServerFacts&) const noexcept;
   void recall(uint32_t server, const source::KeptProfile&);
   [[nodiscard]] bool is_kept(uint32_t server, const source::KeptProfile*) const;
   void tell(uint32_t server);
 
   // handshake.cc
   [[nodiscard]] bool can_meet(const FrameRef&, const Column&, SourceClass) const;
-  void meet(FrameRef&, Column&, SourceClass);
+  void meet(FrameRef&, Column&, SourceClass, policy::HoldRange);
   [[nodiscard]] Handle meet_by_cookie(const FrameRef&, Column&);
   void on_met_client(FrameRef&, Column&, Handle);
   void do_meeting_step(FrameRef&, Column&, Handle, Event, const Step&);
   [[nodiscard]] bool meet_anew(FrameRef&, Column&, Handle);
   [[nodiscard]] static wire::TcpOptions answer_to(const flow::ParkedSynAck& offered, const defer::Offer&, bool clocks);
-  void answer_syn(const FrameRef&, const Column&, flow::State32*);
+  void answer_syn(const FrameRef&, const Column&, Handle met, uint32_t hold_ms);
+  [[nodiscard]] bool hold_answer(Handle, uint32_t hold_ms);
+  [[nodiscard]] bool answer_is_due_later(const flow::State32&) const;
+  void release_answer(Handle);
   void repeat_syn_ack(Handle);
-  void ask_again(Handle, uint16_t after_ms);
+  void send_syn_ack(Handle);
+  bool ask_again(Handle, uint32_t after_ms);
   void answer_client(const FrameRef&, const Column&, Handle, Event);
   void acknowledge_client(Handle, wire::SeqNo ack);
   void tease(Handle);
@@ -236,13 +244,21 @@ class Pipeline::Impl {
 
   // blocked.cc
   void answer_blocked_syn(const FrameRef&, const Column&, const Step&);
-  void on_stray(FrameRef&, Column&);
+  void on_refused_stray(FrameRef&, Column&, SourceClass);
   [[nodiscard]] Event stray_event(const wire::Headers&) const;
   [[nodiscard]] Event trapped_event(const wire::Headers&) const;
   [[nodiscard]] SeqNo trapped_first(const wire::Headers&) const;
   void keep_trapped(const FrameRef&, const wire::Headers&);
   void send_trapped(const wire::Segment&, size_t came);
   void reject_blocked(const FrameRef&, Column&, SourceClass, const Step&);
+
+  // strays.cc
+  void saw(uint32_t server, Side from);
+  void depart(const flow::FlowId&);
+  [[nodiscard]] bool may_be_older(const Column&) const;
+  void on_stray(FrameRef&, Column&);
+  void refuse_stray(const FrameRef&, const wire::Headers&);
+  void tell_of_stray(const Column&, SourceClass, const Step&);
 
   // own_reply.cc
   void reply(Handle, const wire::Headers* answered, Reason, std::span<const uint8_t> text = {});
@@ -320,6 +336,7 @@ class Pipeline::Impl {
   [[nodiscard]] static wire::Segment back_to_sender(const FrameRef&, const wire::Headers&);
   void refuse_syn(const FrameRef&, const wire::Headers&);
   void new_second();
+  [[nodiscard]] bool may_send_unproven(const wire::Segment&, size_t came);
   void send_unproven(const wire::Segment&, size_t came);
   void finish_client(Handle, const FrameRef&, const wire::Headers&);
   void answer_tombstone(Handle, const wire::Headers&, bool from_client);
@@ -353,8 +370,11 @@ class Pipeline::Impl {
   Transmitter& out_;
   EventSink& events_;
   const source::Settings* settings_ = nullptr;
-  policy::Treatments treatments_{};  // with `observe` of the whole box folded in
-  bool refuses_alone_ = false;       // some class is refused by ourselves
+  policy::Treatments treatments_{};     // with `observe` of the whole box folded in
+  bool refuses_alone_ = false;          // some class is refused by ourselves
+  bool resets_strays_ = false;          // some class gets a reset for segments that belong to no flow
+  std::optional<Time> watching_since_;  // we see every flow begin; nullopt: from the next turn on
+  uint64_t judges_ = 0;                 // source::Settings::judges in use
   Counters counters_;
   Lots lots_;
   const defer::CookieJar cookies_;
@@ -364,6 +384,7 @@ class Pipeline::Impl {
   flow::Calendar calendar_;
   source::SourceTable sources_;
   source::RateSketch trapped_;
+  flow::Departed departed_;
   hold::BannerPool banners_;
   Interner<Endpoint> endpoints_;
   Interner<LinkPath> paths_;
@@ -387,6 +408,7 @@ class Pipeline::Impl {
   uint32_t meeting_tokens_ = 0;
   uint32_t repeat_tokens_ = 0;
   uint32_t trap_tokens_ = 0;
+  uint32_t stray_event_tokens_ = 0;
 };
 
 }  // namespace mire::lcore

@@ -121,19 +121,24 @@ void Pipeline::Impl::new_second() {
   meeting_tokens_ = options_.meetings_per_second;
   repeat_tokens_ = options_.repeats_per_second;
   trap_tokens_ = options_.traps_per_second;
+  stray_event_tokens_ = options_.strays_told_per_second;
 }
 
 // Never more than `came`, the bytes that it answers, and never more often than the bounds allow: a forged source makes
-// no reflector of us.
-void Pipeline::Impl::send_unproven(const wire::Segment& seg, size_t came) {
+// no reflector of us. True: it has its place in them, and is to be sent once.
+bool Pipeline::Impl::may_send_unproven(const wire::Segment& seg, size_t came) {
   new_second();
   uint32_t& tokens = (seg.flags & wire::kSyn) != 0 ? meeting_tokens_ : reply_tokens_;
   if (tokens == 0 || wire::crafted_size(seg) > std::max<size_t>(came, 60)) {
     count(Reason::reflection_bound);
-    return;
+    return false;
   }
   --tokens;
-  send(Side::wan, seg);
+  return true;
+}
+
+void Pipeline::Impl::send_unproven(const wire::Segment& seg, size_t came) {
+  if (may_send_unproven(seg, came)) send(Side::wan, seg);
 }
 
 // The answer to a FIN while held: FIN and ACK in the server's name, the same for each repetition of it.

@@ -34,6 +34,7 @@ void Pipeline::Impl::on_server(FrameRef& f, Column& c) {
     adopt(f, c);
     return;
   }
+  saw(c.id.server, Side::lan);
   if (flow::talks_with_us(flows_[h].state)) {
     on_met_server(f, c, h);
     return;
@@ -87,6 +88,7 @@ void Pipeline::Impl::adopt(FrameRef& f, Column& c) {
   if (path == 0) return;
   const Handle handle = create(c, source_class, path);
   if (handle == flow::kNoFlow) return;
+  saw(c.id.server, Side::lan);
   if (e == Event::syn_ack) {
     flow::State32& s = flows_[handle];
     s.client_isn = h.ack - 1;

@@ -7,9 +7,18 @@
 #include <type_traits>
 #include <utility>
 
+#include "dataplane/base/keyed_hash.h"
 #include "dataplane/smtp/greeting.h"
 
 namespace mire::lcore {
+namespace {
+
+uint64_t sum_of(const wire::Address& address, uint8_t length) {
+  static const KeyedHash kHash{1};
+  return kHash.of(address) * (length + 1u);
+}
+
+}  // namespace
 
 std::optional<SettingsBuilder::Outcome> SettingsBuilder::take(const mailbox::Down& message, Time now) {
   if (const auto* b = std::get_if<mailbox::Begin>(&message)) {
@@ -67,6 +76,7 @@ void SettingsBuilder::add(const mailbox::Protect& p) {
     return refuse(fmt::format("more than {} protected addresses", mailbox::kMaxProtected));
   if (!draft_->protect.insert(p.server).second)
     return refuse(fmt::format("{} is protected twice", wire::to_string(p.server)));
+  protected_sum_ += sum_of(p.server, 0);
   if (p.strangers != policy::Pace{}) draft_->servers[p.server].strangers = p.strangers;
   if (p.greeting.total != 0 || greeting_open_) add_greeting(p);
 }
@@ -93,6 +103,8 @@ void SettingsBuilder::add(const mailbox::ClassPrefix& c) {
   draft_->classes.set(c.prefix, c.source_class);
   if (draft_->classes.size() == before)
     return refuse(fmt::format("prefix {} was given a class twice", wire::to_string(c.prefix)));
+  (c.source_class == policy::SourceClass::exempt ? exempt_sum_ : other_sum_) +=
+      sum_of(c.prefix.address, c.prefix.length);
 }
 
 void SettingsBuilder::add(const mailbox::EarlyHello& e, Time now) {
@@ -153,6 +165,8 @@ SettingsBuilder::Outcome SettingsBuilder::commit(const mailbox::Commit& c) {
       refuse("a teaser without its text, or a text without");
   if (!global_seen_) refuse("the global settings are missing");
   if (greeting_open_) refuse(fmt::format("the greeting of {} lacks its end", wire::to_string(greeter_)));
+  // What lies within an exempt prefix and is listed itself is judged, and was not if it was not listed.
+  if (draft_) draft_->judges = protected_sum_ + (exempt_sum_ == 0 ? 0 : exempt_sum_ + other_sum_);
   outcome.refusal = std::exchange(refusal_, {});
   if (outcome.refusal.empty()) outcome.settings = std::move(draft_);
   reset();

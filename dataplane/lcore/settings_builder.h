@@ -56,6 +56,10 @@ class SettingsBuilder {
   };
   std::array<Draft, mailbox::kTexts> texts_;
   uint32_t prefixes_ = 0;
+  // Sums of hashes: the same for the same set, in whatever order it is told.
+  uint64_t protected_sum_ = 0;
+  uint64_t exempt_sum_ = 0;
+  uint64_t other_sum_ = 0;
   uint32_t treated_ = 0;  // bit a class
   mailbox::ProfileAssembly profile_;
   wire::Address greeter_;  // the last protected server, and what has come of its greeting

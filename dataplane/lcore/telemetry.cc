@@ -59,6 +59,7 @@ void add_pipeline(Sums& sums, const Counters& c) {
   for (size_t side = 0; side < 2; ++side) {
     sums.add(fmt::format("frames_in_{}", kSides[side]), peek(c.frames_in[side]));
     sums.add(fmt::format("bytes_in_{}", kSides[side]), peek(c.bytes_in[side]));
+    sums.add(fmt::format("dropped_{}", kSides[side]), peek(c.dropped[side]));
     sums.add(fmt::format("crafted_{}", kSides[side]), peek(c.crafted[side]));
   }
   sums.add_even_zero("would_have_reset", peek(c.would_have.reset));

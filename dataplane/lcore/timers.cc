@@ -34,10 +34,17 @@ uint16_t patience(policy::State s) noexcept {
   }
   return UINT16_MAX;
 }
+
+// Can its two ends be connected still, though nothing was heard of them for so long?
+bool may_go_on(const flow::State32& s) noexcept {
+  using policy::State;
+  if (s.state == State::closing) return !s.has(flow::kServerFin) || !s.has(flow::kClientFin);
+  return s.state == State::due || s.state == State::greeted || s.state == State::talking || s.state == State::joined;
+}
 }  // namespace
 
 void Pipeline::Impl::expire(Time now) {
-  now_ = now;
+  begin_turn(now);
   if (!started_) {
     calendar_.start(now_ms());
     swept_ms_ = now_ms();
@@ -52,7 +59,10 @@ void Pipeline::Impl::due(Handle h, uint64_t deadline_ms) {
   // Cancelled timers are not taken out: the flow may be another one by now, or its hold another one.
   if (!flows_.used(h)) return;
   const flow::State32& s = flows_[h];
-  if (s.state == State::met && s.repeat_ms() == static_cast<uint16_t>(deadline_ms)) repeat_syn_ack(h);
+  if (s.state == State::met && s.repeat_ms() == static_cast<uint16_t>(deadline_ms)) {
+    s.answer_held() ? release_answer(h) : repeat_syn_ack(h);
+    return;
+  }
   if (!flow::has_deadline(s.state) || s.due_ms() != static_cast<uint16_t>(deadline_ms)) return;
   if (!flow::hold_runs(s.state)) {
     meeting_due(h);
@@ -118,6 +128,7 @@ void Pipeline::Impl::release_all(Time now) {
 }
 
 void Pipeline::Impl::bypassed() {
+  went_past();
   if (++epoch_ != 0) return;
   // The small number has come round: whoever was begun under the old zero must not look current.
   flows_.sweep(1, [this](Handle h) {
@@ -156,6 +167,7 @@ void Pipeline::Impl::forget_if_silent(Handle h) {
   if (silent < patience(is_translated(s) ? State::talking : s.state)) return;
   count(Reason::idle);
   end_report(h);
+  if (may_go_on(s) && !s.translated()) depart(flows_.id(h));  // translated, the two cannot go on without us
   erase(h);
 }
 

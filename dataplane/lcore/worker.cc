@@ -87,6 +87,10 @@ size_t Worker::poll(Time now) {
   Command command;
   while (commands_.pop(command)) obey(command);
   sources_.serve(pipeline_, now);
+  if (missed_.load(std::memory_order_relaxed)) [[unlikely]] {
+    missed_.store(false, std::memory_order_relaxed);
+    pipeline_.went_past();
+  }
 
   if (ms != expired_ms_) {
     expired_ms_ = ms;
@@ -155,6 +159,7 @@ void Worker::hand_over(rte_mbuf* packet, Side from, unsigned owner) {
   packet->port = static_cast<uint16_t>(from);
   if (rte_ring_sp_enqueue(all_[owner]->from_[options_.index], packet) != 0) [[unlikely]] {
     counters_.hand_over_full.add();
+    all_[owner]->missed_.store(true, std::memory_order_relaxed);
     forward(packet, from);
     return;
   }

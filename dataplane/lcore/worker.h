@@ -118,6 +118,7 @@ class Worker final : private FragmentJudge, private Transmitter {
   std::vector<bool> told_;       // lcores to be woken at the end of the turn
   int wake_fd_ = -1;
   std::atomic<bool> asleep_{false};
+  std::atomic<bool> missed_{false};  // another lcore could not hand a frame over to us
 
   CommandQueue commands_;
   std::atomic<const source::Settings*> in_use_{nullptr};

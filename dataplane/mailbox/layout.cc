@@ -131,6 +131,7 @@ void write(Writer& w, const ClassTreatment& c) noexcept {
   w.put(t.withhold);
   w.put(t.early_talk);
   w.put(t.pipelining);
+  w.put(t.joined);
   w.put(t.judged);
   w.put(t.observe);
   w.put(t.teaser);
@@ -254,6 +255,7 @@ Result<Down> read_treatment(Reader r) {
   t.withhold = r.word<policy::Withhold>("withhold", 3);
   t.early_talk = r.word<policy::OnEarlyTalk>("early-talk", 3);
   t.pipelining = r.word<policy::OnPipelining>("pipelining", 2);
+  t.joined = r.word<policy::OnJoined>("joined", 2);
   t.judged = r.flag("judged");
   t.observe = r.flag("observe");
   t.teaser = r.flag("teaser");

@@ -28,7 +28,7 @@
 namespace mire::mailbox {
 
 inline constexpr uint32_t kMagic = 0x6572694d;  // "Mire" in memory
-inline constexpr uint32_t kLayoutVersion = 5;
+inline constexpr uint32_t kLayoutVersion = 6;
 inline constexpr unsigned kMaxLcores = 64;
 inline constexpr uint32_t kUpSlots = 4096;    // messages; a power of two
 inline constexpr uint32_t kDownSlots = 4096;  // messages; a power of two

@@ -79,7 +79,7 @@ Step on_none(Event e, const Treatment& t) noexcept {
       if (!t.judged) return pass(State::none, Reason::exempt);
       if (t.syn == OnSyn::pass && e == Event::syn_meetable && !t.observe && t.withhold == Withhold::defer &&
           withholds(t))
-        return {State::met, Verdict::answer, Reason::met};
+        return {State::met, Verdict::answer, Reason::met, holds_syn_ack(t) ? t.syn_ack : HoldRange{}};
       if (t.syn == OnSyn::pass) return pass(State::syn_seen, Reason::handshake);
       if (t.observe) return {State::syn_seen, Verdict::count, Reason::blocked_observed};
       if (t.syn == OnSyn::reset) return {State::none, Verdict::reset, Reason::blocked};

@@ -56,7 +56,8 @@ enum class Event : uint8_t {
 };
 inline constexpr size_t kEvents = static_cast<size_t>(Event::waited_enough) + 1;
 
-// A decision as a value. `hold` names the range from which the caller draws, only where a hold begins.
+// A decision as a value. `hold` names the range from which the caller draws, only where a hold begins: of what is
+// parked, or of our own SYN-ACK (State::met).
 struct Step {
   State next = State::none;
   Verdict verdict = Verdict::pass;
@@ -83,6 +84,19 @@ struct Step {
 // Is such a source refused by ourselves? Then its segments without an entry are ours to judge and never the server's.
 [[nodiscard]] constexpr bool refuses_alone(const Treatment& t) noexcept {
   return t.judged && !t.observe && (t.syn == OnSyn::reject || t.syn == OnSyn::trap);
+}
+
+// Is such a source's segment that belongs to no flow reset? Observed, it is only counted.
+[[nodiscard]] constexpr bool resets_joined(const Treatment& t) noexcept {
+  return t.judged && t.joined == OnJoined::reset;
+}
+
+// What becomes of a segment that belongs to no flow, where its source is not refused by ourselves. `perhaps_older`: its
+// flow may have begun where we did not see it, or may have been forgotten; that is not the client's fault.
+[[nodiscard]] constexpr Step step_of_stray(const Treatment& t, bool perhaps_older) noexcept {
+  if (!resets_joined(t) || perhaps_older) return {State::none, Verdict::pass, Reason::no_entry};
+  if (t.observe) return {State::none, Verdict::count, Reason::stray_observed};
+  return {State::none, Verdict::reset, Reason::stray_reset};
 }
 
 // Observe mode: what enforcement would have done to a flow of this class.

@@ -28,12 +28,14 @@ enum class OnSyn : uint8_t {
 enum class Withhold : uint8_t { none, banner, defer };  // defer: banner, until the server's profile is learned
 enum class OnEarlyTalk : uint8_t { count, reset, reject };
 enum class OnPipelining : uint8_t { count, reset };
+enum class OnJoined : uint8_t { pass, reset };  // a segment of a flow that nobody has seen begin
 
 struct Treatment {
   OnSyn syn = OnSyn::pass;
   Withhold withhold = Withhold::none;
   OnEarlyTalk early_talk = OnEarlyTalk::reset;
   OnPipelining pipelining = OnPipelining::count;
+  OnJoined joined = OnJoined::pass;
   bool judged = true;    // false: exempt, no entry, no counting beyond the reason `exempt`
   bool observe = false;  // judge and count, enforce nothing
   bool teaser = false;   // with defer: the first line of the greeting goes out at once
@@ -44,12 +46,22 @@ struct Treatment {
   friend constexpr bool operator==(const Treatment&, const Treatment&) noexcept = default;
 };
 
-// How fast strangers may reach a server, by one lcore.
+// How fast strangers may reach a server.
 struct Pace {
   uint32_t concurrent = 32;  // dialled and not yet greeted
   uint32_t per_second = 0;   // 0: no limit
   friend constexpr bool operator==(const Pace&, const Pace&) noexcept = default;
 };
+
+// What of it is `lcore`'s, of `lcores` that know nothing of each other: all parts together are the whole, but that
+// nobody's part is none. A number below `lcores` becomes one for each.
+[[nodiscard]] constexpr Pace share_of(const Pace& whole, unsigned lcore, unsigned lcores) noexcept {
+  const auto part = [&](uint32_t n) {
+    const uint32_t mine = n / lcores + (lcore < n % lcores ? 1 : 0);
+    return n != 0 && mine == 0 ? 1 : mine;
+  };
+  return {part(whole.concurrent), part(whole.per_second)};
+}
 
 using Treatments = std::array<Treatment, kClasses>;
 

@@ -85,6 +85,8 @@ inline constexpr size_t kVerdicts = 11;
   X(unsynchronised_pipelining, "sent past a command whose reply it had not read")                      \
   X(early_hello, "early EHLO of a client that was once offered PIPECONNECT: bytes left to repetition") \
   X(tombstone, "segment of a flow that was reset")                                                     \
+  X(stray_reset, "belongs to no flow that there can be: reset")                                        \
+  X(stray_observed, "belongs to no flow that there can be; would have been reset")                     \
   X(gave_up, "client closed while held")                                                               \
   X(no_data, "connected and closed without a word")                                                    \
   X(delivered, "server accepted a message")                                                            \

@@ -52,6 +52,7 @@ struct Settings {
   uint64_t generation = 0;   // of mired's commits; 0: built in
   bool observe = false;      // the whole box
   bool fail_closed = false;  // for the eBPF programs; the lcores do not look at it
+  uint64_t judges = 0;       // another number where other flows may be judged than before
   policy::Treatments treatments = policy::default_treatments();
   PenaltyRange penalty;
   policy::Pace strangers;                             // of servers that `servers` does not name

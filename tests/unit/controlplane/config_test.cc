@@ -147,6 +147,18 @@ TEST(Config, RefusesWhatIsNoPace) {
       {"mire.conf:1: protect 192.0.2.1: given twice, first in line 1; keep one"});
 }
 
+TEST(Config, ReadsWhatBecomesOfStraysOfStrangersAlone) {
+  EXPECT_EQ(of(good("treatment unknown { joined reset; }"), SourceClass::unknown).joined, policy::OnJoined::reset);
+  EXPECT_EQ(of(good("treatment suspect { joined reset; }"), SourceClass::suspect).joined, policy::OnJoined::reset);
+  EXPECT_EQ(of(good("treatment trusted { joined pass; }"), SourceClass::trusted).joined, policy::OnJoined::pass);
+  EXPECT_EQ(of(good(""), SourceClass::unknown).joined, policy::OnJoined::pass);
+  for (const std::string name : {"trusted", "known", "blocked"})
+    bad("treatment " + name + " { joined reset; }",
+        {"mire.conf:1: treatment " + name + " joined reset: only for unknown and suspect sources; remove it"});
+  bad("treatment unknown { joined drop; }",
+      {"mire.conf:1: treatment unknown joined drop: not known; use pass or reset"});
+}
+
 TEST(Config, KeepsTheDefaultsOfATreatmentThatAreNotNamed) {
   const Config c = good("treatment suspect { flows { concurrent 5; } }");
   EXPECT_EQ(of(c, SourceClass::suspect).concurrent, 5u);

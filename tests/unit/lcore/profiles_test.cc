@@ -208,6 +208,20 @@ TEST(Profiles, EachServerHasItsOwnPace) {
   EXPECT_EQ(s.gw.counted(policy::Reason::dial_waits), 2u);
 }
 
+TEST(Profiles, APaceIsSharedByTheLcoresOfADataplane) {
+  for (const uint8_t lcore : {uint8_t{0}, uint8_t{1}, uint8_t{2}}) {
+    lcore::PipelineOptions o = meeting_options();
+    o.lcore = lcore;
+    o.lcores = 3;
+    ProfileScene s(o);
+    s.keep();
+    s.gw.settings().strangers.concurrent = 5;
+    s.gw.commit();
+    speak(s, 4);
+    EXPECT_EQ(s.gw.counted(policy::Reason::dial_waits), lcore == 2 ? 3u : 2u);
+  }
+}
+
 TEST(Profiles, RestoredWithAFlowAreNotToldBeforeTheServerHasGreeted) {
   defer::ServerProfile p;
   p.restore({1400, 29'200, 5, true, true, true}, 3, 5, 24);  // a greeting that the operator may have written

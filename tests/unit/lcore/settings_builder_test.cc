@@ -62,6 +62,27 @@ mailbox::TextPart part(uint8_t which, std::string_view text, size_t at = 0) {
   return {which, mailbox::piece_of(text, at)};
 }
 
+TEST(SettingsBuilder, NumbersWhatIsJudgedWhateverTheOrder) {
+  using mailbox::ClassPrefix;
+  using mailbox::Protect;
+  const auto number = [](std::vector<mailbox::Down> messages) {
+    messages.insert(messages.begin(), mailbox::Global{});
+    SettingsBuilder builder;
+    const auto outcome = told(builder, messages);
+    EXPECT_TRUE(outcome.settings) << outcome.refusal;
+    return outcome.settings ? outcome.settings->judges : 0;
+  };
+  const Protect a{address("203.0.113.25"), {}, {}}, b{address("203.0.113.26"), {}, {}};
+  const ClassPrefix exempt{prefix("198.51.100.0/24"), SourceClass::exempt};
+  const ClassPrefix within{prefix("198.51.100.0/25"), SourceClass::known};
+  EXPECT_EQ(number({a, b, exempt}), number({exempt, b, a}));
+  EXPECT_NE(number({a}), number({a, b})) << "another server";
+  EXPECT_NE(number({a}), number({b}));
+  EXPECT_NE(number({a, exempt}), number({a})) << "exempt no longer";
+  EXPECT_NE(number({a, exempt}), number({a, exempt, within})) << "a part of it no longer";
+  EXPECT_EQ(number({a}), number({a, within})) << "a class alone changes nothing";
+}
+
 TEST(SettingsBuilder, PutsTextsTogether) {
   SettingsBuilder builder;
   const std::string text = std::string(mailbox::kPieceBytes, 'x') + "y";

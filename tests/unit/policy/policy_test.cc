@@ -106,13 +106,14 @@ TEST(Policy, AHoldBeginsWithARangeAndOnlyThere) {
   for_all([](State s, Event, const Treatment& t, const Step& st) {
     const bool begins = (st.next == State::waiting && s != State::waiting) ||
                         (st.next == State::deferred && s != State::deferred && withholds(t)) ||
-                        (st.next == State::syn_ack_held && s != State::syn_ack_held);
+                        (st.next == State::syn_ack_held && s != State::syn_ack_held) ||
+                        (st.next == State::met && s == State::none && t.syn_ack.max_ms != 0);
     if (st.next == State::banner_held) {
       EXPECT_TRUE(s == State::waiting || s == State::banner_held);
     }
     EXPECT_EQ(st.hold.max_ms != 0, begins);
     if (begins) {
-      EXPECT_EQ(st.hold, st.next == State::syn_ack_held ? t.syn_ack : t.greeting);
+      EXPECT_EQ(st.hold, st.next == State::syn_ack_held || st.next == State::met ? t.syn_ack : t.greeting);
     }
   });
 }
@@ -259,6 +260,42 @@ TEST(Policy, UnsynchronisedPipeliningIsCountedUnlessToldToReset) {
   EXPECT_EQ(step(State::talking, Event::pipelined, t).verdict, Verdict::reset);
   t.observe = true;
   EXPECT_EQ(step(State::talking, Event::pipelined, t).verdict, Verdict::count);
+}
+
+TEST(Policy, AStrayIsResetOnlyWhereItIsAskedForAndCanBeNoOlderFlow) {
+  for (const bool judged : {false, true})
+    for (const bool observe : {false, true})
+      for (const OnJoined joined : {OnJoined::pass, OnJoined::reset})
+        for (const bool perhaps_older : {false, true}) {
+          Treatment t;
+          t.judged = judged;
+          t.observe = observe;
+          t.joined = joined;
+          const Step st = step_of_stray(t, perhaps_older);
+          EXPECT_EQ(st.next, State::none);
+          const bool meant = judged && joined == OnJoined::reset && !perhaps_older;
+          EXPECT_EQ(st.verdict, !meant ? Verdict::pass : observe ? Verdict::count : Verdict::reset);
+          EXPECT_EQ(st.reason, !meant ? Reason::no_entry : observe ? Reason::stray_observed : Reason::stray_reset);
+        }
+  for (const Treatment& t : default_treatments()) EXPECT_EQ(t.joined, OnJoined::pass);
+}
+
+TEST(Policy, ThePaceOfAServerIsSharedByAllLcores) {
+  for (unsigned lcores = 1; lcores <= 64; ++lcores)
+    for (const uint32_t whole : {1u, 2u, 3u, 31u, 32u, 33u, 63u, 64u, 65u, 1000u, 1'000'000u}) {
+      uint32_t concurrent = 0, per_second = 0, least = UINT32_MAX, most = 0;
+      for (unsigned i = 0; i < lcores; ++i) {
+        const Pace mine = share_of({whole, whole}, i, lcores);
+        concurrent += mine.concurrent;
+        per_second += mine.per_second;
+        least = std::min(least, mine.concurrent);
+        most = std::max(most, mine.concurrent);
+      }
+      EXPECT_EQ(concurrent, std::max(whole, lcores)) << "nobody's part is none";
+      EXPECT_EQ(per_second, concurrent);
+      EXPECT_LE(most - least, 1u);
+    }
+  EXPECT_EQ(share_of({32, 0}, 3, 4), (Pace{8, 0})) << "no limit is no limit for anybody";
 }
 
 TEST(Policy, ALimitIsReachedByWhoHasAsManyFlowsAlready) {
