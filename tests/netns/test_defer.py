@@ -60,6 +60,21 @@ def test_a_silent_stranger_costs_the_server_nothing(lab, gate, family):
         assert lan.segments(src=client) == []
 
 
+def test_a_suspect_waits_for_our_syn_ack_as_it_would_for_the_servers(lab, gate, family, report):
+    address = lab.postfix(family)
+    teach(lab, family, address)
+    client = lab.client("suspect", family)
+    with Tap(lab, "wan") as wan, Tap(lab, "lan") as lan:
+        deliver(lab, client, address, recipient=f"suspect{family}@lab.example")
+        asked, answered = wan.segments(src=client)[0], wan.segments(src=address, dst=client)[0]
+        assert asked.has(SYN) and answered.has(SYN)
+        waited = answered.time - asked.time
+        assert waited >= 0.3
+        assert lan.segments(src=client)[0].time > wan.first_byte_at(client), "the server was dialled before the greeting"
+        assert not [seen for seen in wan.segments(src=address, dst=client) if seen.flags & RST]
+    report("SYN-ACK held", f"{waited * 1000:.1f} ms of 300 to 500")
+
+
 @pytest.fixture(params=["all options", "no timestamps", "no SACK", "no window scale"])
 def offer(lab, request):
     """What the clients' TCP offers in its SYN."""
