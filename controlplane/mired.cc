@@ -8,6 +8,8 @@
 #include <cstdio>
 
 #include "controlplane/link/publication.h"
+#include "controlplane/methods/events.h"
+#include "controlplane/methods/report.h"
 
 namespace mire {
 namespace {
@@ -19,6 +21,7 @@ namespace json = boost::json;
 constexpr std::chrono::milliseconds kSoon{50};
 // Likewise profiles: one writing of the file. What is lost with a kill before it the dataplane tells again.
 constexpr std::chrono::seconds kKeepAfter{1};
+constexpr std::chrono::minutes kReportEach{1};
 
 state::WallSeconds wall_now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
@@ -32,13 +35,18 @@ Mired::Mired(Options options)
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       soon_(io_),
       keeping_(io_),
+      reporting_(io_),
+      book_(options_.state),
       memory_(options_.state),
       profiles_(options_.state),
       link_(io_, options_.dataplane_socket, *this) {}
 
 int Mired::run() {
   if (!take_config()) return 1;
-  Result<std::unique_ptr<api::Server>> server = api::Server::listen(io_, options_.socket, methods());
+  api::Hooks hooks;
+  hooks.on_closed = [this](uint64_t session) { recent_.forget(session); };
+  Result<std::unique_ptr<api::Server>> server =
+      api::Server::listen(io_, options_.socket, methods(), {}, std::move(hooks));
   if (!server) {
     say(server.error());
     return 1;
@@ -50,8 +58,10 @@ int Mired::run() {
   wait_for_signal();
   say("listening on " + options_.socket);
   link_.start();
+  keep_report();
   io_.run();
   keep_profiles();
+  book_.save(wall_now());
   log_.reset();  // writes what is queued
   return 0;
 }
@@ -114,6 +124,7 @@ void Mired::wait_for_signal() {
     api_->stop();
     soon_.cancel();
     keeping_.cancel();
+    reporting_.cancel();
     io_.stop();
   });
 }
@@ -130,6 +141,8 @@ void Mired::reload() {
 void Mired::on_event(const mailbox::FlowEvent& event) {
   ++events_received_;
   log_->write(event);
+  recent_.add(event, log::WallTime::clock::now());
+  book_.count(event, wall_now());
   penalties_.remember(event, MonotonicClock::now());
   if (event.reason != policy::Reason::pipeconnect_hidden || !memory_.remember(event.server, wall_now())) return;
   say_notice(memory_.take_notice());
@@ -150,12 +163,23 @@ void Mired::keep_profiles() {
   say_notice(profiles_.take_notice());
 }
 
+// Each minute; the days that are over are tidied up with it.
+void Mired::keep_report() {
+  book_.save(wall_now());
+  say_notice(book_.take_notice());
+  reporting_.expires_after(kReportEach);
+  reporting_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) keep_report();
+  });
+}
+
 void Mired::say_notice(const std::string& notice) {
   if (!notice.empty()) say(notice);
 }
 
 void Mired::on_lost(uint64_t events) {
   events_lost_ += events;
+  book_.lost(events, wall_now());
   say(fmt::format("{} flow events could not be reported", events));
 }
 
@@ -181,8 +205,11 @@ void Mired::on_waiting(const std::string& why) {
 }
 
 api::Methods Mired::methods() {
-  return {{"status", api::reads([this](const json::value&, const api::Caller&) { return status(); })},
-          {"ping", api::reads([](const json::value&, const api::Caller&) { return json::value("pong"); })}};
+  api::Methods out{{"status", api::reads([this](const json::value&, const api::Caller&) { return status(); })},
+                   {"ping", api::reads([](const json::value&, const api::Caller&) { return json::value("pong"); })}};
+  out.merge(methods::event_methods(recent_));
+  out.merge(methods::report_methods(book_, wall_now));
+  return out;
 }
 
 json::value Mired::status() const {

@@ -15,7 +15,9 @@
 #include "controlplane/config/config.h"
 #include "controlplane/link/link.h"
 #include "controlplane/log/flow_log.h"
+#include "controlplane/log/recent_events.h"
 #include "controlplane/options.h"
+#include "controlplane/report/book.h"
 #include "controlplane/state/penalty_memory.h"
 #include "controlplane/state/pipeconnect_memory.h"
 #include "controlplane/state/profile_memory.h"
@@ -44,6 +46,7 @@ class Mired final : private link::Listener {
   void publish();
   void publish_soon();
   void keep_profiles();
+  void keep_report();
   void say_notice(const std::string& notice);
   void wait_for_signal();
   void reload();
@@ -55,8 +58,11 @@ class Mired final : private link::Listener {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer soon_;
   boost::asio::steady_timer keeping_;
+  boost::asio::steady_timer reporting_;
   config::Config config_;
   std::unique_ptr<log::FlowLog> log_;
+  log::RecentEvents recent_;
+  report::Book book_;
   state::PipeconnectMemory memory_;
   state::PenaltyMemory penalties_;
   state::ProfileMemory profiles_;
