@@ -42,6 +42,47 @@ def ask_telemetry(path, command):
         return json.loads(asked.recv(1 << 20).decode())[command.split(",")[0]]
 
 
+class Refused(Exception):
+    """mired said no; the text is its line."""
+
+
+class Caller:
+    """A connection to mired's socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10)
+        self.socket.connect(str(path))
+        self.lines = self.socket.makefile("r")
+        self.number = 0
+        self.news = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lines.close()
+        self.socket.close()
+
+    def ask(self, method, **params):
+        self.number += 1
+        self.socket.sendall(json.dumps({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params}).encode() + b"\n")
+        while True:
+            said = self.hear()
+            if "id" in said:
+                break
+            self.news.append(said)
+        if "error" in said:
+            raise Refused(said["error"]["message"])
+        return said["result"]
+
+    def hear(self):
+        line = self.lines.readline()
+        if not line:
+            raise ConnectionError("mired closed the connection")
+        return json.loads(line)
+
+
 class Gate:
     def __init__(self, lab, text=None, *arguments, wait=True):
         self.lab = lab
@@ -136,6 +177,13 @@ class Gate:
         while not path.exists() or text not in path.read_text():
             assert time.monotonic() < end, f"{text} never came to {path}"
             time.sleep(0.02)
+
+    # -- mired's socket
+
+    def ask(self, method, **params):
+        """One JSON-RPC request to mired: its result; a refusal raises."""
+        with Caller(self.socket) as caller:
+            return caller.ask(method, **params)
 
     # -- rte_telemetry
 
