@@ -32,7 +32,7 @@ bool Pipeline::Impl::may_be_older(const Column& c) const {
   if (!watching_since_ || now_ - *watching_since_ < flow::Departed::kKept) return true;
   // Who sees but one direction of a server's traffic sees no flow begin and end.
   for (const uint32_t seen : known_servers_[c.id.server].seen)
-    if (seen == 0 || now_second() + 1 - seen > kLatelySeconds) return true;
+    if (now_second() + 1 - seen > kLatelySeconds) return true;
   return departed_.may_hold(c.id, now_);
 }
 
