@@ -36,6 +36,7 @@ class ConfigReader {
                  [this](const Statement& s) { read_treatment(s, config_.treatments, config_.teasers, problems_); }},
                 {"class", Shape::named_block, [this](const Statement& s) { members(s); }},
                 {"penalty", Shape::block, [this](const Statement& s) { penalty(s); }},
+                {"trap", Shape::block, [this](const Statement& s) { trap(s); }},
                 {"observe", Shape::value,
                  [this](const Statement& s) {
                    if (auto on = read_bool(s, Place{}, problems_)) config_.observe = *on;
@@ -180,6 +181,32 @@ class ConfigReader {
                     place.at("first " + duration_text(static_cast<uint64_t>(config_.penalty_first.count()))),
                     fmt::format("longer than most {}; penalties only grow",
                                 duration_text(static_cast<uint64_t>(config_.penalty_most.count()))));
+  }
+
+  void trap(const Statement& s) {
+    const Place place{"trap"};
+    const auto rate = [&](uint32_t& out, unsigned& line) {
+      return [this, &place, &out, &line](const Statement& v) {
+        line = v.line();
+        const Result<uint32_t> number = parse_number(v.words[1].text, 1, mailbox::kTrapRateCap);
+        if (!number)
+          return problems_.add(v.line(), place.at(v.key() + " " + printable(v.words[1].text)), number.error());
+        out = number.value();
+      };
+    };
+    unsigned all_line = 0, one_line = 0;
+    read_block(s.block, place,
+               {{"per-second", Shape::value, rate(config_.trap.per_second, all_line)},
+                {"per-source", Shape::value, rate(config_.trap.per_source, one_line)}},
+               problems_);
+    const auto [all, one] = config_.trap;
+    if (one <= all) return;
+    if (one_line != 0)
+      problems_.add(one_line, place.at(fmt::format("per-source {}", one)),
+                    fmt::format("more than per-second {}{}; try {}", all, all_line == 0 ? " (the default)" : "", all));
+    else
+      problems_.add(all_line, place.at(fmt::format("per-second {}", all)),
+                    fmt::format("less than per-source {} (the default); give per-source too", one));
   }
 
   void texts(const Statement& s) {

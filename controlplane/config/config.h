@@ -34,6 +34,7 @@ struct Config {
   policy::Treatments treatments = policy::default_treatments();
   std::chrono::milliseconds penalty_first = std::chrono::minutes{1};
   std::chrono::milliseconds penalty_most = std::chrono::hours{24};
+  policy::TrapRate trap;
   std::vector<wire::Address> protect;       // empty: every lan address
   std::map<wire::Address, Server> servers;  // those of `protect` of which more is said
   std::vector<ClassMember> members;

@@ -17,7 +17,7 @@ std::vector<mailbox::Down> publication(const config::Config& c, const Remembered
   out.reserve(1 + policy::kClasses + c.protect.size() + c.members.size() + remembered.early_hellos.size() +
               remembered.penalties.size() + remembered.profiles.size());
   out.emplace_back(mailbox::Global{c.observe, c.fail_closed, static_cast<uint64_t>(c.penalty_first.count()),
-                                   static_cast<uint64_t>(c.penalty_most.count())});
+                                   static_cast<uint64_t>(c.penalty_most.count()), c.trap});
   for (size_t i = 0; i < policy::kClasses; ++i)
     out.emplace_back(mailbox::ClassTreatment{static_cast<policy::SourceClass>(i), c.treatments[i]});
   for (const wire::Address& server : c.protect) {

@@ -134,8 +134,7 @@ void Pipeline::Impl::keep_trapped(const FrameRef& f, const wire::Headers& h) {
 void Pipeline::Impl::send_trapped(const wire::Segment& seg, size_t came) {
   new_second();
   const bool small = wire::crafted_size(seg) <= std::max<size_t>(came, 60);
-  if (!small || trap_tokens_ == 0 ||
-      !trapped_.take(wire::source_of(seg.destination), options_.traps_per_source, now_second())) {
+  if (!small || trap_tokens_ == 0 || !trapped_.take(wire::source_of(seg.destination), trap_.per_source, now_second())) {
     count(Reason::reflection_bound);
     return;
   }

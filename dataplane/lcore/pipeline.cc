@@ -54,6 +54,8 @@ const source::Settings* Pipeline::Impl::use(const source::Settings* fresh) {
   const bool reset_strays = resets_strays_;
   treatments_ = fresh->treatments;
   for (auto& t : treatments_) t.observe = t.observe || fresh->observe;
+  trap_ = {std::max(1u, fresh->trap.per_second / options_.lcores), fresh->trap.per_source};
+  trap_tokens_ = std::min(trap_tokens_, trap_.per_second);
   refuses_alone_ = std::any_of(treatments_.begin(), treatments_.end(), policy::refuses_alone);
   resets_strays_ = std::any_of(treatments_.begin(), treatments_.end(), policy::resets_joined);
   // What was not judged so far has no entry, and while nobody asked nothing was noted of those that were forgotten.

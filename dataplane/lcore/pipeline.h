@@ -39,13 +39,11 @@ struct PipelineOptions {
   defer::CookieKey
       cookie_key{};    // of the numbers that strangers are met with: secret; its predecessor's, if that left one
   uint8_t lcore = 0;   // written into events
-  uint8_t lcores = 1;  // of the dataplane: they share what is meant for a server
+  uint8_t lcores = 1;  // of the dataplane: they share what is meant for a server, or for the whole box
   uint16_t largest_frame = 0;              // bytes that a port can hand us; MSS is clamped to fit; 0: no clamp
   uint32_t replies_per_second = 10'000;    // bound on replies to unproven sources
   uint32_t meetings_per_second = 200'000;  // bound on SYNs answered in a server's name
   uint32_t repeats_per_second = 100;       // bound on SYN-ACKs of ours that are repeated
-  uint32_t traps_per_second = 50'000;      // bound on answers to trapped sources
-  uint32_t traps_per_source = 1000;        // of these, to one source
   uint32_t strays_told_per_second = 10;    // events about segments that belong to no flow
   uint32_t crowd = 1000;                   // strangers greeted and silent beyond which they have 10 s instead of 50
   Keeper* keeper = nullptr;                // of flows that outlive the process; nullptr: none does

@@ -375,6 +375,7 @@ class Pipeline::Impl {
   bool resets_strays_ = false;          // some class gets a reset for segments that belong to no flow
   std::optional<Time> watching_since_;  // we see every flow begin; nullopt: from the next turn on
   uint64_t judges_ = 0;                 // source::Settings::judges in use
+  policy::TrapRate trap_{};             // this lcore's share
   Counters counters_;
   Lots lots_;
   const defer::CookieJar cookies_;

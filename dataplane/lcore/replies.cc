@@ -120,7 +120,7 @@ void Pipeline::Impl::new_second() {
   reply_tokens_ = options_.replies_per_second;
   meeting_tokens_ = options_.meetings_per_second;
   repeat_tokens_ = options_.repeats_per_second;
-  trap_tokens_ = options_.traps_per_second;
+  trap_tokens_ = trap_.per_second;
   stray_event_tokens_ = options_.strays_told_per_second;
 }
 

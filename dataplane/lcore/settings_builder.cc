@@ -60,6 +60,7 @@ void SettingsBuilder::add(const mailbox::Global& g) {
   draft_->fail_closed = g.fail_closed;
   draft_->penalty.first = milliseconds{g.penalty_first_ms};
   draft_->penalty.most = milliseconds{g.penalty_most_ms};
+  draft_->trap = g.trap;
 }
 
 void SettingsBuilder::add(const mailbox::ClassTreatment& c) {

@@ -123,6 +123,8 @@ void write(Writer& w, const Global& g) noexcept {
   w.put(g.fail_closed);
   w.put(g.penalty_first_ms);
   w.put(g.penalty_most_ms);
+  w.put(g.trap.per_second);
+  w.put(g.trap.per_source);
 }
 void write(Writer& w, const ClassTreatment& c) noexcept {
   const policy::Treatment& t = c.treatment;
@@ -235,6 +237,9 @@ Result<Down> read_global(Reader r) {
   g.penalty_first_ms = r.number<uint64_t>("first penalty", 1, kPenaltyCapMs);
   g.penalty_most_ms = r.number<uint64_t>("longest penalty", 1, kPenaltyCapMs);
   if (g.penalty_first_ms > g.penalty_most_ms) r.wrong("first penalty is longer than the longest");
+  g.trap.per_second = r.number<uint32_t>("the trap's per-second", 1, kTrapRateCap);
+  g.trap.per_source = r.number<uint32_t>("the trap's per-source", 1, kTrapRateCap);
+  if (g.trap.per_source > g.trap.per_second) r.wrong("the trap sends more to one source than to all");
   r.rest_is_zero();
   return r.finish<Down>("global", g);
 }

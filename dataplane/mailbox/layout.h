@@ -28,7 +28,7 @@
 namespace mire::mailbox {
 
 inline constexpr uint32_t kMagic = 0x6572694d;  // "Mire" in memory
-inline constexpr uint32_t kLayoutVersion = 6;
+inline constexpr uint32_t kLayoutVersion = 7;
 inline constexpr unsigned kMaxLcores = 64;
 inline constexpr uint32_t kUpSlots = 4096;    // messages; a power of two
 inline constexpr uint32_t kDownSlots = 4096;  // messages; a power of two
@@ -45,6 +45,7 @@ inline constexpr uint32_t kMaxProfiles = 4096;  // as many servers as a dataplan
 inline constexpr uint16_t kMaxGreeting = 4096;  // bytes; what can be judged (smtp::kGreetingBytes)
 inline constexpr uint64_t kPenaltyCapMs = 30ull * 24 * 3600 * 1000;
 inline constexpr uint32_t kEarlyHelloCapSeconds = 30u * 24 * 3600;  // domain: 30 days after the first hiding
+inline constexpr uint32_t kTrapRateCap = 10'000'000;                // answers a second
 inline constexpr uint32_t kFlowLimitCap = 1'000'000;                // concurrent and per minute
 
 // --- greetings and texts are longer than a message: they cross in pieces, in order
@@ -138,6 +139,7 @@ struct Global {
   bool fail_closed = false;
   uint64_t penalty_first_ms = 60'000;
   uint64_t penalty_most_ms = 24ull * 3600 * 1000;
+  policy::TrapRate trap;
   friend bool operator==(const Global&, const Global&) = default;
 };
 struct ClassTreatment {

@@ -63,6 +63,13 @@ struct Pace {
   return {part(whole.concurrent), part(whole.per_second)};
 }
 
+// How much is sent to trapped sources, by the whole box: who is forged as one is sent no more.
+struct TrapRate {
+  uint32_t per_second = 50'000;  // answers
+  uint32_t per_source = 1000;    // of these, to one source
+  friend constexpr bool operator==(const TrapRate&, const TrapRate&) noexcept = default;
+};
+
 using Treatments = std::array<Treatment, kClasses>;
 
 // The table of the design: exempt never judged, trusted and known at once, unknown 1 to 5 s, suspect SYN-ACK 0.2 to 0.9

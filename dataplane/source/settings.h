@@ -55,6 +55,7 @@ struct Settings {
   uint64_t judges = 0;       // another number where other flows may be judged than before
   policy::Treatments treatments = policy::default_treatments();
   PenaltyRange penalty;
+  policy::TrapRate trap;
   policy::Pace strangers;                             // of servers that `servers` does not name
   std::array<std::string, smtp::kOwnReplies> texts;   // of our own replies; empty: smtp::default_text()
   std::array<std::string, policy::kClasses> teasers;  // first lines of greetings, without CR LF

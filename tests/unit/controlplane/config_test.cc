@@ -54,6 +54,7 @@ class trusted { prefix 198.51.100.0/24; prefix 2001:db8:5::/48; }
 class blocked { prefix 192.0.2.77; }
 class exempt { }
 penalty { first 2m; most 12h; }
+trap { per-second 20000; per-source 50; }
 texts { early-talk "too soon"; blocked "see https://x.example/?a=%address%"; server-down "later"; silent "%reason%"; }
 observe true;
 log { file /var/log/mire/flows.json; }
@@ -70,6 +71,7 @@ log { file /var/log/mire/flows.json; }
                                                  {wire::parse_prefix("192.0.2.77/32").value(), SourceClass::blocked}}));
   EXPECT_EQ(c.penalty_first, std::chrono::minutes{2});
   EXPECT_EQ(c.penalty_most, std::chrono::hours{12});
+  EXPECT_EQ(c.trap, (policy::TrapRate{20'000, 50}));
   EXPECT_EQ(c.log_file, "/var/log/mire/flows.json");
   EXPECT_EQ(c.texts,
             (std::array<std::string, 4>{"too soon", "see https://x.example/?a=%address%", "later", "%reason%"}));
@@ -182,7 +184,7 @@ TEST(Config, RefusesSettingsThatItDoesNotKnow) {
 }
 
 TEST(Config, RefusesSettingsOfLaterReleasesRatherThanIgnoringThem) {
-  const std::string known = "not known; use ports, protect, treatment, class, penalty, observe, texts or log";
+  const std::string known = "not known; use ports, protect, treatment, class, penalty, trap, observe, texts or log";
   bad("dnsbl zen.example { weight 4; }", {"mire.conf:1: dnsbl: " + known});
   bad("backscatter { forged reject; }", {"mire.conf:1: backscatter: " + known});
   bad("class blocked { feed drop { file \"/etc/x\"; } }", {"mire.conf:1: class blocked feed: not known; use prefix"});
@@ -293,6 +295,21 @@ TEST(Config, ChecksPenalties) {
   bad("penalty { first 2h; most 1h; }", {"mire.conf:1: penalty first 2h: longer than most 1h; penalties only grow"});
   bad("penalty { first 500ms; }", {"mire.conf:1: penalty first 500ms: shorter than 1s; try 1m"});
   bad("penalty { most 721h; }", {"mire.conf:1: penalty most 721h: longer than the limit of 720h; try 24h"});
+}
+
+TEST(Config, ChecksTheTrapsRates) {
+  EXPECT_EQ(good("trap { per-source 5; }").trap, (policy::TrapRate{50'000, 5}));
+  EXPECT_EQ(good("trap { per-second 1; per-source 1; }").trap, (policy::TrapRate{1, 1}));
+  EXPECT_EQ(good("").trap, (policy::TrapRate{50'000, 1000}));
+  bad("trap { per-second 0; }", {"mire.conf:1: trap per-second 0: out of range; use 1 to 10000000"});
+  bad("trap { per-source 10000001; }", {"mire.conf:1: trap per-source 10000001: out of range; use 1 to 10000000"});
+  bad("trap { per-second many; }", {"mire.conf:1: trap per-second many: not a whole number; use 1 to 10000000"});
+  bad("trap { per-second 20; per-source 30; }", {"mire.conf:1: trap per-source 30: more than per-second 20; try 20"});
+  bad("trap { per-source 60000; }",
+      {"mire.conf:1: trap per-source 60000: more than per-second 50000 (the default); try 50000"});
+  bad("trap { per-second 20; }",
+      {"mire.conf:1: trap per-second 20: less than per-source 1000 (the default); give per-source too"});
+  bad("trap { per-minute 20; }", {"mire.conf:1: trap per-minute: not known; use per-second or per-source"});
 }
 
 TEST(Config, ChecksTheShapeOfSettings) {

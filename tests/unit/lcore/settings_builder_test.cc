@@ -30,7 +30,7 @@ TEST(SettingsBuilder, MakesSettingsOfAWholeConfiguration) {
   treatment.greeting = {100, 200};
   const auto outcome =
       told(builder,
-           {mailbox::Global{true, true, 2000, 4000}, mailbox::ClassTreatment{SourceClass::known, treatment},
+           {mailbox::Global{true, true, 2000, 4000, {70, 7}}, mailbox::ClassTreatment{SourceClass::known, treatment},
             mailbox::Protect{address("203.0.113.25"), {}, {}},
             mailbox::ClassPrefix{prefix("198.51.100.0/24"), SourceClass::trusted},
             mailbox::EarlyHello{address("203.0.113.25"), 60}, mailbox::Penalty{address("2001:db8:0:1::"), 60, 5, 3}});
@@ -42,6 +42,7 @@ TEST(SettingsBuilder, MakesSettingsOfAWholeConfiguration) {
   EXPECT_TRUE(s.fail_closed);
   EXPECT_EQ(s.penalty.first, seconds{2});
   EXPECT_EQ(s.penalty.most, seconds{4});
+  EXPECT_EQ(s.trap, (policy::TrapRate{70, 7}));
   EXPECT_EQ(s.treatments[static_cast<size_t>(SourceClass::known)], treatment);
   EXPECT_EQ(s.treatments[static_cast<size_t>(SourceClass::suspect)],
             policy::default_treatments()[static_cast<size_t>(SourceClass::suspect)]);

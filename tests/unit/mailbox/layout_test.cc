@@ -20,7 +20,7 @@ std::vector<Down> every_down() {
   treatment.treatment.syn = policy::OnSyn::reset;
   treatment.treatment.observe = true;
   return {Begin{7},
-          Global{true, false, 60'000, 86'400'000},
+          Global{true, false, 60'000, 86'400'000, {20'000, 50}},
           treatment,
           Protect{address("203.0.113.25"), {}, {}},
           Protect{address("203.0.113.26"), {8, 3}, piece_of("220 mx.example ESMTP\r\n", 0)},
@@ -104,8 +104,11 @@ TEST(Layout, RefusesNumbersOutsideTheirRanges) {
   refused(holding({}, {0, 30'001}), "message treatment: greeting hold is 30001, outside 0 to 30000");
   refused(holding({}, {5'000, 4'999}), "message treatment: greeting hold: min is above max");
   refused(holding({0, 900}, {5'000, 29'101}), "message treatment: holds together exceed the cap");
-  refused(Global{false, false, 2, 1}, "message global: first penalty is longer than the longest");
-  refused(Global{false, false, 0, 1}, "message global: first penalty is 0, outside 1 to 2592000000");
+  refused(Global{false, false, 2, 1, {}}, "message global: first penalty is longer than the longest");
+  refused(Global{false, false, 0, 1, {}}, "message global: first penalty is 0, outside 1 to 2592000000");
+  refused(Global{false, false, 1, 2, {0, 1}}, "message global: the trap's per-second is 0, outside 1 to 10000000");
+  refused(Global{false, false, 1, 2, {1, 0}}, "message global: the trap's per-source is 0, outside 1 to 10000000");
+  refused(Global{false, false, 1, 2, {1, 2}}, "message global: the trap sends more to one source than to all");
   ClassTreatment teased = holding({}, {1, 2});
   teased.treatment.teaser = true;
   refused(teased, "message treatment: a teaser without withhold defer");
