@@ -39,7 +39,7 @@ int mire_bypass(struct __sk_buff* skb) {
   }
 
   struct mire_frame frame = read_frame(skb);
-  if (frame.kind != MIRE_OTHER) {
+  if (frame.kind == MIRE_SMTP || frame.kind == MIRE_OPAQUE) {
     if (oversize(skb, state)) {
       mire_count(MIRE_COUNT_OVERSIZE, side);
       return (int)bpf_redirect(peer, 0);

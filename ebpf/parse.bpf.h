@@ -1,4 +1,4 @@
-/* parse.bpf.h - is a frame TCP/25, something else, or beyond what we read here?
+/* parse.bpf.h - is a frame TCP/25, an error about it, something else, or beyond what we read here?
  *
  * Shared by steer (XDP) and bypass (tc). Reads forward over the linear part of a frame and answers one question;
  * whatever it cannot answer with certainty is opaque and goes where TCP/25 goes: never round the gate. The whole truth
@@ -28,6 +28,7 @@ enum mire_kind {
   MIRE_SMTP,   /* a whole TCP segment from or to port 25 */
   MIRE_OPAQUE, /* may be: a fragment of TCP, TCP behind IPv4 options or IPv6 extension headers, a deep tag stack, a
                   frame that ends too soon */
+  MIRE_ABOUT,  /* an ICMP error that quotes TCP/25: the dataplane may have its numbers to translate back */
 };
 
 struct mire_frame {
@@ -45,6 +46,16 @@ struct mire_tcp_ports {
   __be16 destination;
 };
 
+/* linux/icmp.h wants libc's headers. */
+struct mire_icmp {
+  __u8 type;
+  __u8 code;
+  __be16 checksum;
+  __be32 word;
+};
+enum mire_icmp_type { MIRE_ICMP_UNREACHABLE = 3, MIRE_ICMP_TIME_EXCEEDED = 11, MIRE_ICMP_PARAMETER = 12 };
+enum mire_icmp6_type { MIRE_ICMP6_UNREACHABLE = 1, MIRE_ICMP6_PARAMETER = 4 }; /* 2 and 3 between them count too */
+
 struct mire_ipv6_extension {
   __u8 next;
   __u8 length;
@@ -59,9 +70,35 @@ static __always_inline enum mire_kind mire_read_ports(void* at, void* end) {
                                                                                                    : MIRE_OTHER;
 }
 
+/* What is quoted behind `at`: ports stand in its first eight bytes wherever it is cut. Of what is rare (fragments, IPv6
+ * extension headers) nothing is known, and the error goes its way. */
+static __always_inline enum mire_kind mire_read_quoted_ports(void* at, void* end) {
+  return mire_read_ports(at, end) == MIRE_SMTP ? MIRE_ABOUT : MIRE_OTHER;
+}
+
+static __always_inline enum mire_kind mire_read_error4(void* at, void* end) {
+  struct mire_icmp* icmp = at;
+  struct iphdr* ip = at + sizeof(*icmp);
+  if ((void*)(ip + 1) > end || ip->version != 4 || ip->protocol != IPPROTO_TCP) return MIRE_OTHER;
+  if (icmp->type != MIRE_ICMP_UNREACHABLE && icmp->type != MIRE_ICMP_TIME_EXCEEDED && icmp->type != MIRE_ICMP_PARAMETER)
+    return MIRE_OTHER;
+  if (ip->ihl != 5) return MIRE_ABOUT; /* with options: perhaps */
+  return mire_read_quoted_ports(ip + 1, end);
+}
+
+static __always_inline enum mire_kind mire_read_error6(void* at, void* end) {
+  struct mire_icmp* icmp = at;
+  struct ipv6hdr* ip = at + sizeof(*icmp);
+  if ((void*)(ip + 1) > end || ip->version != 6 || ip->nexthdr != IPPROTO_TCP) return MIRE_OTHER;
+  if (icmp->type < MIRE_ICMP6_UNREACHABLE || icmp->type > MIRE_ICMP6_PARAMETER) return MIRE_OTHER;
+  return mire_read_quoted_ports(ip + 1, end);
+}
+
 static __always_inline enum mire_kind mire_read_ipv4(void* at, void* end) {
   struct iphdr* ip = at;
   if ((void*)(ip + 1) > end || ip->version != 4) return MIRE_OPAQUE;
+  if (ip->protocol == IPPROTO_ICMP && ip->ihl == 5 && !(ip->frag_off & bpf_htons(MIRE_IPV4_FRAGMENT)))
+    return mire_read_error4(ip + 1, end);
   if (ip->protocol != IPPROTO_TCP) return MIRE_OTHER; /* whatever its options: they cannot turn it into TCP */
   if (ip->ihl != 5 || ip->frag_off & bpf_htons(MIRE_IPV4_FRAGMENT)) return MIRE_OPAQUE;
   return mire_read_ports(ip + 1, end);
@@ -72,6 +109,7 @@ static __always_inline enum mire_kind mire_read_ipv6(void* at, void* end) {
   struct ipv6hdr* ip = at;
   if ((void*)(ip + 1) > end || ip->version != 6) return MIRE_OPAQUE;
   if (ip->nexthdr == IPPROTO_TCP) return mire_read_ports(ip + 1, end);
+  if (ip->nexthdr == IPPROTO_ICMPV6) return mire_read_error6(ip + 1, end);
   __u8 next = ip->nexthdr;
   at = ip + 1;
 #pragma unroll

@@ -58,6 +58,8 @@ int mire_steer(struct xdp_md* ctx) {
     return (int)bpf_redirect_map(&xsks_map, queue, XDP_PASS);
   }
 
+  /* The other side's numbers in an error are harmless: who gets it does not believe it (RFC 5927 4.1). */
+  if (frame.kind == MIRE_ABOUT) return forward(ctx, state, side, frame, length, MIRE_COUNT_REDIRECTED);
   if (frame.kind == MIRE_OTHER) return XDP_PASS; /* via_user: nobody carries it but tc */
   if (state->fail_closed) {
     mire_count(MIRE_COUNT_REFUSED, side);

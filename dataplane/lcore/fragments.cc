@@ -330,6 +330,7 @@ class Fragments::Impl {
     }
     counters_.judged.add();
     if (judge_.judge({packet_.data(), *length}, from)) {
+      write_back(r);
       rename(r);
       let_go(r);
       forget(index);
@@ -410,6 +411,15 @@ class Fragments::Impl {
     copy->l2_len = p.l3 & 0x7f;  // 14 bytes and at most four tags
     copy->l3_len = (header - p.l3) & 0x1ff;
     return copy;
+  }
+
+  // What judgment has edited, into the pieces that it came in: edits keep the length, and leave the IP header alone.
+  void write_back(const Record& r) {
+    const auto pieces = std::span{r.pieces}.first(r.count);
+    const size_t l3 = std::ranges::find(pieces, 0, &Piece::offset)->l3;
+    const uint8_t* data = &packet_[l3 + (table_[r.entry].key.ipv6 != 0 ? kIpv6 : kIpv4)];
+    for (const Piece& p : pieces)
+      std::memcpy(rte_pktmbuf_mtod_offset(p.packet, uint8_t*, p.data), data + p.offset, p.length);
   }
 
   // What was judged is what the receiver joins: a piece that went before, unjudged, has another identification.

@@ -3,9 +3,10 @@
 //
 // Purpose: a verdict needs a whole segment, so the fragments of a datagram to or from port 25 wait until it is whole;
 // copies of them are joined by rte_ip_frag, the pipeline judges the result, and then the originals leave in their
-// order, or none does. They leave under a fresh identification, so that the receiver joins what was judged and nothing
-// that went before. A datagram to port 25 that never becomes whole never leaves. Everything is bounded and what finds
-// no room is counted: it passes, unless it is known to be of port 25. Refuses to know what the verdict was founded on.
+// order, with what was edited written into them, or none does: none if judgment has shortened the packet. They leave
+// under a fresh identification, so that the receiver joins what was judged and nothing that went before. A datagram to
+// port 25 that never becomes whole never leaves. Everything is bounded and what finds no room is counted: it passes,
+// unless it is known to be of port 25. Refuses to know what the verdict was founded on.
 //
 // Tricks (RFC 1858, RFC 3128, RFC 5722): a first fragment too small for a TCP header, a fragment at offset 8,
 // overlapping fragments: refused for port 25 and where the port is not known. IPv4 fragments with a bad header checksum
@@ -52,7 +53,7 @@ struct FragmentCounters {
 class FragmentJudge {
  public:
   virtual ~FragmentJudge() = default;
-  // True if the whole packet may go on as it is: neither dropped nor edited. The bytes may be changed.
+  // True if the whole packet may go on, as long as it was. Its TCP segment may have been edited.
   virtual bool judge(std::span<uint8_t> frame, Side from) = 0;
   // Takes the packet.
   virtual void forward(rte_mbuf* packet, Side from) = 0;

@@ -20,6 +20,11 @@ Role role_of(const wire::Headers& h, Side from) noexcept {
   if (from == Side::lan && h.source_port == kSmtp) return Role::server;
   return Role::none;
 }
+
+// An error that comes in by wan tells of a segment that a server sent to its client.
+bool about_smtp(const wire::Quotation& q, Side from) noexcept {
+  return (from == Side::wan ? q.source_port : q.destination_port) == kSmtp;
+}
 }  // namespace
 
 Pipeline::Impl::Impl(const PipelineOptions& options, Transmitter& out, EventSink& events)
@@ -194,6 +199,8 @@ void Pipeline::Impl::act(FrameRef& f, Column& c) {
                  (c.headers.source_port == kSmtp || c.headers.destination_port == kSmtp)) {
         if ((c.headers.flags & wire::kSyn) != 0) clamp_mss(f, c);
         count(Reason::outbound);
+      } else if (const auto quoted = wire::quotation(f.bytes(), c.headers); quoted && about_smtp(*quoted, f.from)) {
+        on_error(f, c, *quoted);
       } else {
         count(Reason::not_smtp);
       }
@@ -262,7 +269,11 @@ unsigned owner_of(const wire::Address& client, unsigned lcores, uint64_t seed) n
 std::optional<wire::Address> client_of(const FrameRef& f) noexcept {
   const wire::Headers h = wire::parse(f.bytes());
   const bool smtp = h.kind == wire::FrameKind::tcp && (h.source_port == kSmtp || h.destination_port == kSmtp);
-  if (!smtp && h.kind != wire::FrameKind::fragment) return std::nullopt;
+  if (!smtp && h.kind != wire::FrameKind::fragment) {
+    const auto quoted = wire::quotation(f.bytes(), h);
+    if (!quoted || !about_smtp(*quoted, f.from)) return std::nullopt;
+    return f.from == Side::wan ? quoted->destination : quoted->source;
+  }
   return f.from == Side::wan ? h.source : h.destination;
 }
 

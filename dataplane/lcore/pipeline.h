@@ -153,7 +153,8 @@ class Pipeline {
 [[nodiscard]] unsigned owner_of(const wire::Address& client, unsigned lcores, uint64_t seed) noexcept;
 
 // The client's address of a frame (source on the wan side, destination on the lan side), if it is TCP with port 25
-// or a fragment of TCP; nullopt for what has no owner and may be forwarded by whoever got it.
+// or a fragment of TCP; of an ICMP error about TCP with port 25 the quoted one's; nullopt for what has no owner and may
+// be forwarded by whoever got it.
 [[nodiscard]] std::optional<wire::Address> client_of(const FrameRef&) noexcept;
 
 }  // namespace mire::lcore

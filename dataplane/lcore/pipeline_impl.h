@@ -24,6 +24,7 @@
 #include "dataplane/source/source_table.h"
 #include "dataplane/wire/craft.h"
 #include "dataplane/wire/options.h"
+#include "dataplane/wire/quotation.h"
 #include "dataplane/wire/translate.h"
 
 namespace mire::lcore {
@@ -259,6 +260,9 @@ class Pipeline::Impl {
   void on_stray(FrameRef&, Column&);
   void refuse_stray(const FrameRef&, const wire::Headers&);
   void tell_of_stray(const Column&, SourceClass, const Step&);
+
+  // errors.cc
+  void on_error(FrameRef&, const Column&, const wire::Quotation&);
 
   // own_reply.cc
   void reply(Handle, const wire::Headers* answered, Reason, std::span<const uint8_t> text = {});

@@ -111,7 +111,6 @@ class Worker final : private FragmentJudge, private Transmitter {
   bool stop_ = false;
   bool sockets_ = false;
   unsigned nap_us_ = 0;
-  std::vector<uint8_t> judged_copy_;
 
   std::vector<Worker*> all_;
   std::vector<rte_ring*> from_;  // rings towards us, by lcore; nullptr for ourselves

@@ -103,6 +103,7 @@ inline constexpr size_t kVerdicts = 11;
   X(challenged, "SYN or probe on a deferred flow answered by an ACK")                                  \
   X(replied, "segment after a reply of ours")                                                          \
   X(stray_of_server, "segment of a server that was not dialled")                                       \
+  X(error_of_ours, "ICMP error about a segment of ours: it is nobody else's business")                 \
   X(early_talk_rejected, "spoke before the greeting was read; refused with 521")                       \
   X(trapped, "source is blocked; its connection is taken and nothing of what it sends")                \
   X(blocked_rejected, "source is blocked; refused with 554")                                           \
@@ -115,6 +116,7 @@ inline constexpr size_t kVerdicts = 11;
   /* edits */                                                                                          \
   X(syn_data_trimmed, "data in a SYN trimmed")                                                         \
   X(options_blanked, "TCP Fast Open or MPTCP option blanked")                                          \
+  X(error_translated, "ICMP error about a translated segment: its sender's own numbers quoted again")  \
   X(mss_clamped, "MSS clamped so that segments fit the port's frame")                                  \
   X(pipeconnect_hidden, "PIPECONNECT keyword overwritten in an EHLO reply")                            \
   /* full rooms and trouble: mail goes on, judged less */                                              \

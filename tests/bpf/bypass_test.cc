@@ -37,7 +37,7 @@ class Bypass : public testing::Test {
   void expect_of_all(const Outcome& of_other, const Outcome& of_judged) {
     for (const unsigned side : {0u, 1u}) {
       for (const auto& kind : every_kind())
-        EXPECT_EQ(run(side, kind.frame), kind.taken == Taken::other ? of_other : of_judged) << kind.name;
+        EXPECT_EQ(run(side, kind.frame), kind.taken == Taken::judged ? of_judged : of_other) << kind.name;
     }
   }
 

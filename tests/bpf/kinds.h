@@ -14,6 +14,7 @@ using wire::test::Bytes;
 enum class Taken {
   other,   // certainly not TCP/25
   judged,  // TCP/25, or what may be
+  about,   // an ICMP error about TCP/25: for the dataplane if there is one, and else like the others
 };
 
 struct Kind {
@@ -36,6 +37,7 @@ inline std::vector<Kind> every_kind() {
   const TcpSpec to25{.source_port = 40000, .destination_port = 25},
       from25{.source_port = 25, .destination_port = 40000}, to80{.source_port = 40000, .destination_port = 80};
   const Bytes arp(28, 1), echo{8, 0, 0, 0, 0, 1, 0, 1}, solicitation(24, 0x87), report(28, 0x8f);
+  const Bytes unreachable{3, 4, 0, 0, 0, 0, 5, 0}, redirect{5, 1, 0, 0, 192, 0, 2, 1}, too_big{2, 0, 0, 0, 0, 0, 5, 0};
   const Tag c{0x8100, 7}, s{0x88a8, 7}, old{0x9100, 7};
   const auto v4 = [](const Ip4Spec& spec, const Bytes& body) { return ethernet(0x0800, ipv4(spec, body)); };
   const auto v6 = [](unsigned first, const Bytes& chain, const Bytes& body) {
@@ -65,6 +67,23 @@ inline std::vector<Kind> every_kind() {
       {"TCP to 80 with a tag", frame4(to80, {c}), Taken::other, 1},
       {"TCP to 80 with two tags", frame4(to80, {s, c}), Taken::other, 2},
       {"ARP with two tags", ethernet(0x0806, arp, {s, c}), Taken::other, 2},
+
+      {"error about UDP", v4({.protocol = 1}, unreachable + ipv4({.protocol = 17}, udp())), Taken::other},
+      {"error about TCP to 80", v4({.protocol = 1}, unreachable + ipv4({}, tcp(to80))), Taken::other},
+      {"redirect about TCP to 25", v4({.protocol = 1}, redirect + ipv4({}, tcp(to25))), Taken::other},
+      {"error behind options", v4({.protocol = 1, .options = {1, 1, 1, 0}}, unreachable + ipv4({}, tcp(to25))),
+       Taken::other},
+      {"error over IPv6 about TCP to 80", v6(58, {}, too_big + ipv6(6, {}, tcp(to80))), Taken::other},
+      {"error over IPv6 about UDP", v6(58, {}, too_big + ipv6(17, {}, udp(), false)), Taken::other},
+      {"error about TCP to 25", v4({.protocol = 1}, unreachable + ipv4({}, tcp(to25))), Taken::about},
+      {"error about TCP from 25", v4({.protocol = 1}, unreachable + ipv4({}, tcp(from25))), Taken::about},
+      {"error about TCP from 25, as short as can be",
+       v4({.protocol = 1}, unreachable + ipv4({.fragment = 0}, Bytes{0, 25, 0x9c, 0x40, 1, 2, 3, 4})), Taken::about},
+      {"error about TCP with options", v4({.protocol = 1}, unreachable + ipv4({.options = {1, 1, 1, 0}}, tcp(to25))),
+       Taken::about},
+      {"error with a tag", ethernet(0x0800, ipv4({.protocol = 1}, unreachable + ipv4({}, tcp(to25))), {c}),
+       Taken::about, 1},
+      {"error over IPv6 about TCP from 25", v6(58, {}, too_big + ipv6(6, {}, tcp(from25))), Taken::about},
 
       {"TCP to 25", frame4(to25), Taken::judged},
       {"TCP from 25", frame4(from25), Taken::judged},
