@@ -32,20 +32,33 @@ class RawClients:
 
     def send(self, number, flags, seq, ack=0):
         """A segment without payload, of client `number`. BlockingIOError: the socket is full."""
+        self.socket.send(self.segment(number, flags, seq, ack))
+
+    def segment(self, number, flags, seq, ack=0, payload=b""):
+        """The frame of a segment."""
+        more = len(payload)
         source = 0x0A000000 | number
         two = (source >> 16) + (source & 0xFFFF)
-        total = self.ip_sum + two
+        total = self.ip_sum + two + more
         total = (total & 0xFFFF) + (total >> 16)
         total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-        head = struct.pack("!BBHHHBBHI4s", 0x45, 0, 40, 0, 0x4000, 64, 6, total, source, self.server)
+        head = struct.pack("!BBHHHBBHI4s", 0x45, 0, 40 + more, 0, 0x4000, 64, 6, total, source, self.server)
         seq, ack = seq & 0xFFFFFFFF, ack & 0xFFFFFFFF
         total = self.tcp_sum + two + (seq >> 16) + (seq & 0xFFFF) + (ack >> 16) + (ack & 0xFFFF) + (0x5000 | flags)
+        if more:
+            total += more + words(payload + b"\0" * (more & 1))
         total = (total & 0xFFFF) + (total >> 16)
         total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-        self.socket.send(self.head + head + struct.pack("!HHIIHHHH", 40000, 25, seq, ack, 0x5000 | flags, 64240, total, 0))
+        return self.head + head + struct.pack("!HHIIHHHH", 40000, 25, seq, ack, 0x5000 | flags, 64240, total, 0) + payload
 
     def received(self, timeout, most=512):
         """(number, flags, seq, payload) of what the server has sent, once there is something."""
+        for number, frame in self.frames(timeout, most):
+            end = 14 + int.from_bytes(frame[16:18], "big")
+            yield number, frame[47], int.from_bytes(frame[38:42], "big"), frame[34 + (frame[46] >> 4) * 4:end]
+
+    def frames(self, timeout, most=512):
+        """(number, frame) of what the server has sent, once there is something."""
         self.selector.select(timeout)
         for _ in range(most):
             try:
@@ -55,5 +68,4 @@ class RawClients:
             # Ethernet, IPv4 without options, TCP from port 25
             if frame[23] != 6 or frame[30] != 10 or frame[34:36] != b"\0\x19":
                 continue
-            end = 14 + int.from_bytes(frame[16:18], "big")
-            yield int.from_bytes(frame[31:34], "big"), frame[47], int.from_bytes(frame[38:42], "big"), frame[34 + (frame[46] >> 4) * 4:end]
+            yield int.from_bytes(frame[31:34], "big"), frame

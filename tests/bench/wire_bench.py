@@ -6,6 +6,8 @@
   wire_bench.py holds [--flows N]       CPU time of the dataplane for N clients that wait in silence for their greeting
   wire_bench.py flood                   who is served beside silent floods, and what they cost the mail server
 
+  wire_bench.py trap [--flows N]        N blocked clients (100,000) that are held in a trap, and what the dataplane keeps of them
+
   --tiny   a second or two of each: that it works, no figure to believe
   --json   one line for programs
 
@@ -26,11 +28,12 @@ sys.path[:0] = [str(HERE.parent / "support"), str(HERE)]
 
 import flood                # noqa: E402
 import lab as labs          # noqa: E402
+import trapped              # noqa: E402
 import wire_fast_path       # noqa: E402
 import wire_holds           # noqa: E402
 import wire_xsk             # noqa: E402
 
-BENCHES = {"xsk": wire_xsk, "fast-path": wire_fast_path, "holds": wire_holds, "flood": flood}
+BENCHES = {"xsk": wire_xsk, "fast-path": wire_fast_path, "holds": wire_holds, "flood": flood, "trap": trapped}
 
 
 def spread(values):

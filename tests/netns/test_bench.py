@@ -9,9 +9,9 @@ import pytest
 BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench/wire_bench.py"
 
 
-def figures(*words):
-    done = subprocess.run(["/usr/bin/python3", BENCH, *words, "--tiny", "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=120)
+def figures(*words, size="--tiny"):
+    done = subprocess.run(["/usr/bin/python3", BENCH, *words, size, "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 
@@ -34,3 +34,15 @@ def test_beside_a_silent_flood_everybody_else_is_served(lab):
 def test_silent_clients_are_held_and_greeted(lab):
     found = figures("holds")
     assert found["flows"] == 200 and found["frames judged"] >= 4 * 200
+
+
+def test_a_hundred_thousand_trapped_clients_are_held_without_a_byte_of_state(lab, report):
+    """The whole size: it takes less than a minute."""
+    found = figures("trap", size="--flows=100000")
+    assert found["clients"] == found["connected"] == found["probing, and answered"] == 100_000
+    assert found["data acknowledged"] == found["windows opened"] == found["ended"] == 0
+    assert found["flows kept"] == found["segments at the server"] == 0
+    assert found["packets sent beyond those that came, at any instant"] <= 0
+    assert found["bytes sent beyond those that came, at any instant"] <= 0
+    assert found["resident memory grew, KiB"] < 4096, "a page or two of a table that nobody had looked into before; 42 bytes for each would show"
+    report("trapped", f"{found['clients']} clients in {found['seconds']:.0f} s")
