@@ -43,6 +43,8 @@ Mired::Mired(Options options)
 
 int Mired::run() {
   if (!take_config()) return 1;
+  learning_ = std::make_unique<learning::Learning>(io_, options_.state, reputation::Settings{},
+                                                   static_cast<reputation::ClassSink&>(*this), wall_now, say);
   api::Hooks hooks;
   hooks.on_closed = [this](uint64_t session) { recent_.forget(session); };
   Result<std::unique_ptr<api::Server>> server =
@@ -62,6 +64,7 @@ int Mired::run() {
   io_.run();
   keep_profiles();
   book_.save(wall_now());
+  learning_->stop();
   log_.reset();  // writes what is queued
   return 0;
 }
@@ -144,6 +147,7 @@ void Mired::on_event(const mailbox::FlowEvent& event) {
   recent_.add(event, log::WallTime::clock::now());
   book_.count(event, wall_now());
   penalties_.remember(event, MonotonicClock::now());
+  learning_->on_event(event, config_.observe);
   if (event.reason != policy::Reason::pipeconnect_hidden || !memory_.remember(event.server, wall_now())) return;
   say_notice(memory_.take_notice());
   publish_soon();
@@ -177,6 +181,8 @@ void Mired::say_notice(const std::string& notice) {
   if (!notice.empty()) say(notice);
 }
 
+void Mired::on_class(const reputation::ClassChange&) { ++class_changes_; }
+
 void Mired::on_lost(uint64_t events) {
   events_lost_ += events;
   book_.lost(events, wall_now());
@@ -209,10 +215,14 @@ api::Methods Mired::methods() {
                    {"ping", api::reads([](const json::value&, const api::Caller&) { return json::value("pong"); })}};
   out.merge(methods::event_methods(recent_));
   out.merge(methods::report_methods(book_, wall_now));
+  learning_->add_methods(out);
   return out;
 }
 
 json::value Mired::status() const {
+  json::value store = nullptr;
+  if (const learning::Keeper* k = learning_->keeper())
+    store = json::object{{"records_written", k->written()}, {"records_waiting", k->waiting()}};
   const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_);
   json::object dataplane{{"connected", link_.connected()}};
   dataplane["pid"] = link_.connected() ? json::value(dataplane_pid_) : json::value(nullptr);
@@ -227,6 +237,8 @@ json::value Mired::status() const {
                       {"generation_applied", applied_},
                       {"dataplane", std::move(dataplane)},
                       {"events", json::object{{"received", events_received_}, {"lost", events_lost_}}},
+                      {"class_changes", class_changes_},
+                      {"store", std::move(store)},
                       {"log", json::object{{"file", log_->path()}, {"lines_lost", log_->lines_lost()}}}};
 }
 

@@ -13,6 +13,7 @@
 
 #include "controlplane/api/server.h"
 #include "controlplane/config/config.h"
+#include "controlplane/learning/learning.h"
 #include "controlplane/link/link.h"
 #include "controlplane/log/flow_log.h"
 #include "controlplane/log/recent_events.h"
@@ -24,7 +25,7 @@
 
 namespace mire {
 
-class Mired final : private link::Listener {
+class Mired final : private link::Listener, private reputation::ClassSink {
  public:
   explicit Mired(Options);
 
@@ -40,6 +41,8 @@ class Mired final : private link::Listener {
   void on_refused(uint64_t generation, const std::string& why) override;
   void on_connected(uint32_t dataplane_pid) override;
   void on_waiting(const std::string& why) override;
+
+  void on_class(const reputation::ClassChange&) override;
 
   bool take_config();
   bool take_log(const std::string& path);
@@ -66,12 +69,14 @@ class Mired final : private link::Listener {
   state::PipeconnectMemory memory_;
   state::PenaltyMemory penalties_;
   state::ProfileMemory profiles_;
+  std::unique_ptr<learning::Learning> learning_;
   link::Link link_;
   std::unique_ptr<api::Server> api_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   uint64_t applied_ = 0;
   uint64_t events_received_ = 0;
   uint64_t events_lost_ = 0;
+  uint64_t class_changes_ = 0;
   uint32_t dataplane_pid_ = 0;
   bool publishing_soon_ = false;
   bool keeping_soon_ = false;

@@ -114,11 +114,13 @@ class MiredTest : public testing::Test {
   void write_config(const std::string& text) {
     std::ofstream(config) << "log { file \"" << folder.file("flows") << "\"; }\n" << text;
   }
-  [[nodiscard]] boost::json::value status() const {
+  [[nodiscard]] boost::json::value status() const { return ask("status", "{}"); }
+  [[nodiscard]] boost::json::value ask(const char* method, const std::string& params) const {
     const mailbox::Descriptor connection(mailbox::connect_to(folder.file("api"), SOCK_STREAM).value());
     const int socket = connection.get();
     ::fcntl(socket, F_SETFL, 0);
-    const std::string request = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}\n";
+    const std::string request =
+        fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{}\",\"params\":{}}}\n", method, params);
     EXPECT_EQ(::write(socket, request.data(), request.size()), static_cast<ssize_t>(request.size()));
     std::string line;
     for (char c = 0; ::read(socket, &c, 1) == 1 && c != '\n';) line += c;
@@ -291,6 +293,51 @@ TEST_F(MiredTest, KeepsWhatServersTaughtBeyondTheEndOfBoth) {
   ASSERT_EQ(dataplane.settings->profiles.size(), 1u);
   EXPECT_EQ(dataplane.settings->profiles.at({server, 0}),
             (source::KeptProfile{{1460, 65'160, 7, true, true, true}, 60, greeting}));
+}
+
+// What was taken for written is there after a kill; how long that takes is told, not judged.
+TEST_F(MiredTest, LearnsFromEventsAndLosesNothingOlderToAKill) {
+  write_config("");
+  const auto source = [](int i) { return wire::Address::v4(wire::be32{0xc0000200u + static_cast<uint32_t>(i)}); };
+  const auto shown = [&](int i) {
+    return ask("reputation.show", "{\"address\":\"" + wire::to_string(source(i)) + "\"}");
+  };
+  const auto offend = [&](Dataplane& dataplane, int i) {
+    mailbox::FlowEvent e = event_of(policy::Reason::early_talk);
+    e.client = source(i);
+    e.verdict = policy::Verdict::reset;
+    e.penalty_ms = 3'600'000;
+    e.offences = 1;
+    dataplane.end->offer(1, e);
+  };
+  Time longest_from{};
+  {
+    Dataplane dataplane(folder);
+    MiredProcess mired(folder, config);
+    ASSERT_TRUE(dataplane.until([&] { return dataplane.settings != nullptr; }));
+    for (int i = 0; i < 100; ++i) offend(dataplane, i);
+    longest_from = MonotonicClock::now();
+    ASSERT_TRUE(dataplane.until([&] { return status().at("events").at("received").to_number<int>() == 100; }));
+    EXPECT_EQ(shown(7).at("class").as_string(), "suspect");
+    EXPECT_EQ(status().at("class_changes").to_number<int>(), 100);
+    ASSERT_TRUE(dataplane.until([&] { return status().at("store").at("records_waiting").to_number<int>() == 0; }));
+    RecordProperty("event_to_disk_ms", static_cast<int>(to_ms(MonotonicClock::now()) - to_ms(longest_from)));
+    for (int i = 100; i < 200; ++i) offend(dataplane, i);
+    dataplane.round();
+    EXPECT_EQ(mired.end(SIGKILL), -SIGKILL);
+  }
+  Dataplane dataplane(folder);
+  MiredProcess again(folder, config);
+  ASSERT_TRUE(dataplane.until([&] { return dataplane.settings != nullptr; })) << again.words();
+  EXPECT_TRUE(again.said(" sources brought back in ")) << again.words();
+  EXPECT_FALSE(again.said("damaged")) << again.words();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(shown(i).at("class").as_string(), "suspect") << i;
+    EXPECT_EQ(shown(i).at("reasons").at(0).at("kind").as_string(), "early_talk");
+  }
+  EXPECT_EQ(ask("reputation.clear", R"({"address":"192.0.2.7"})").at("cleared").as_bool(), true);
+  EXPECT_EQ(shown(7).at("class").as_string(), "unknown");
+  EXPECT_EQ(again.end(SIGTERM), 0);
 }
 
 TEST_F(MiredTest, RefusesToStartWithABadFileOrBesideALiveMired) {
