@@ -41,6 +41,16 @@ std::optional<int64_t> Params::number(std::string_view name, int64_t least, int6
   return std::nullopt;
 }
 
+std::optional<double> Params::real(std::string_view name, double least, double most) {
+  const boost::json::value* v = find(name);
+  if (v == nullptr) return std::nullopt;
+  boost::json::error_code failure;
+  const auto n = v->is_number() ? v->to_number<double>(failure) : 0;
+  if (v->is_number() && !failure && n >= least && n <= most) return n;
+  complain(fmt::format("{}: {}: a number from {} to {} is taken", name, boost::json::serialize(*v), least, most));
+  return std::nullopt;
+}
+
 std::optional<bool> Params::truth(std::string_view name) {
   const boost::json::value* v = find(name);
   if (v == nullptr) return std::nullopt;

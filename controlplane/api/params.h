@@ -21,6 +21,7 @@ class Params {
   // Absent: nothing. Of another kind, or out of range: nothing, and error() speaks (of the first one).
   [[nodiscard]] std::optional<std::string> text(std::string_view name);
   [[nodiscard]] std::optional<int64_t> number(std::string_view name, int64_t least, int64_t most);
+  [[nodiscard]] std::optional<double> real(std::string_view name, double least, double most);
   [[nodiscard]] std::optional<bool> truth(std::string_view name);
 
   // Ask after all have been read.

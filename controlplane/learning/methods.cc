@@ -6,6 +6,8 @@
 #include <boost/json.hpp>
 #include <initializer_list>
 
+#include "controlplane/api/params.h"
+
 namespace mire::learning {
 namespace {
 
@@ -15,60 +17,34 @@ using reputation::Kind;
 using reputation::WallSeconds;
 
 constexpr int64_t kMostRanked = 1000;
+constexpr double kLeastWeight = 0.01;
 constexpr double kMostWeight = 100;
 
 json::string text(std::string_view s) { return json::string(s.data(), s.size()); }
 int64_t seconds_of(WallSeconds t) { return t.time_since_epoch().count(); }
 
-// Nothing but these, so that a mistyped name is not taken for a default.
-Status only(const json::value& params, std::initializer_list<std::string_view> names) {
-  std::string known = names.size() == 0 ? "none" : "";
-  for (const std::string_view name : names) known.append(known.empty() ? "" : ", ").append(name);
-  const json::object* o = params.if_object();
-  if (o == nullptr) return Error{fmt::format("params: not an object; its names are {}", known)};
-  for (const auto& member : *o) {
-    const std::string_view name(member.key().data(), member.key().size());
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      return Error{fmt::format("{}: not known; use {}", name, known)};
-  }
-  return success();
-}
-
-Result<wire::Address> address_in(const json::value& params, const char* name) {
-  const json::value* v = params.as_object().if_contains(name);
-  if (v == nullptr) return Error{fmt::format("{}: missing; say whose, as 192.0.2.1 or 2001:db8::1", name)};
-  const json::string* s = v->if_string();
-  const auto a = s != nullptr ? wire::parse_address({s->data(), s->size()}) : std::nullopt;
-  if (!a)
-    return Error{fmt::format("{} {}: not an address; write it as 192.0.2.1 or 2001:db8::1", name, json::serialize(*v))};
+Result<wire::Address> address_of(std::string_view name, const std::optional<std::string>& text) {
+  if (!text) return Error{fmt::format("{}: missing; say whose, as 192.0.2.1 or 2001:db8::1", name)};
+  const auto a = wire::parse_address(*text);
+  if (!a) return Error{fmt::format("{}: {}: not an address; write it as 192.0.2.1 or 2001:db8::1", name, *text)};
   if (!reputation::key_of(*a))
-    return Error{fmt::format("{} {}: not an address that mail comes from; IPv4, or IPv6 beyond 0::/8", name,
-                             json::serialize(*v))};
+    return Error{
+        fmt::format("{}: {}: no mail comes from there; say an IPv4 address, or an IPv6 one beyond ::/8", name, *text)};
   return *a;
 }
 
-Result<double> number_in(const json::value& params, const char* name, double without, double low, double high) {
-  const json::value* v = params.as_object().if_contains(name);
-  if (v == nullptr) return without;
-  boost::system::error_code none;
-  const auto n = v->to_number<double>(none);
-  if (none || !(n >= low && n <= high))
-    return Error{fmt::format("{} {}: not a number between {} and {}", name, json::serialize(*v), low, high)};
-  return n;
-}
-
+// The word's value; without a word the default, if there is one.
 template <typename T>
-Result<T> word_in(const json::value& params, const char* name, std::optional<T> without,
-                  std::initializer_list<std::pair<std::string_view, T>> words) {
+Result<T> choice(std::string_view name, const std::optional<std::string>& word, std::optional<T> without,
+                 std::initializer_list<std::pair<std::string_view, T>> words) {
+  if (!word && without) return *without;
   std::string known;
-  for (const auto& [word, value] : words) known += fmt::format("{}{}", known.empty() ? "" : ", ", word);
-  const json::value* v = params.as_object().if_contains(name);
-  if (v == nullptr && without) return *without;
-  if (v == nullptr) return Error{fmt::format("{}: missing; use {}", name, known)};
-  if (const json::string* s = v->if_string())
-    for (const auto& [word, value] : words)
-      if (word == std::string_view(s->data(), s->size())) return value;
-  return Error{fmt::format("{} {}: not known; use {}", name, json::serialize(*v), known)};
+  for (const auto& [w, value] : words) {
+    if (word == w) return value;
+    known.append(known.empty() ? "" : ", ").append(w);
+  }
+  if (!word) return Error{fmt::format("{}: missing; use {}", name, known)};
+  return Error{fmt::format("{}: {}: not known; use {}", name, *word, known)};
 }
 
 json::array reasons_of(const reputation::Judgement& j) {
@@ -168,24 +144,32 @@ reputation::View stranger(const wire::Address& client, WallSeconds now) {
   return v;
 }
 
-api::Answer show(const Engine& engine, const json::value& params, WallSeconds now) {
-  if (Status bad = only(params, {"address"}); !bad) return Error{bad.error()};
-  const Result<wire::Address> address = address_in(params, "address");
+// The one parameter that is an address.
+Result<wire::Address> only_address(const json::value& given) {
+  api::Params params(given, {"address"});
+  const auto text = params.text("address");
+  if (const Status bad = params.status(); !bad) return Error{bad.error()};
+  return address_of("address", text);
+}
+
+api::Answer show(const Engine& engine, const json::value& given, WallSeconds now) {
+  const Result<wire::Address> address = only_address(given);
   if (!address) return Error{address.error()};
   const auto view = engine.view(*address, now);
   return json::value(shown(view.value_or(stranger(*address, now)), engine, now));
 }
 
-api::Answer top(const Engine& engine, const json::value& params, WallSeconds now) {
+api::Answer top(const Engine& engine, const json::value& given, WallSeconds now) {
   using reputation::Order;
-  if (Status bad = only(params, {"n", "by"}); !bad) return Error{bad.error()};
-  const Result<double> n = number_in(params, "n", 10, 1, kMostRanked);
-  if (!n) return Error{n.error()};
-  const Result<Order> by = word_in<Order>(
-      params, "by", Order::worst, {{"worst", Order::worst}, {"best", Order::best}, {"busiest", Order::busiest}});
+  api::Params params(given, {"n", "by"});
+  const int64_t n = params.number("n", 1, kMostRanked).value_or(10);
+  const auto word = params.text("by");
+  if (const Status bad = params.status(); !bad) return Error{bad.error()};
+  const Result<Order> by = choice<Order>("by", word, Order::worst,
+                                         {{"worst", Order::worst}, {"best", Order::best}, {"busiest", Order::busiest}});
   if (!by) return Error{by.error()};
   json::array out;
-  for (const reputation::Ranked& r : engine.top(static_cast<size_t>(*n), *by, now))
+  for (const reputation::Ranked& r : engine.top(static_cast<size_t>(n), *by, now))
     out.push_back(json::object{{"source", wire::to_string(r.prefix)},
                                {"class", text(policy::to_string(r.own))},
                                {"score", r.score},
@@ -194,49 +178,51 @@ api::Answer top(const Engine& engine, const json::value& params, WallSeconds now
   return json::value(std::move(out));
 }
 
-api::Answer report(Engine& engine, const json::value& params, WallSeconds now) {
-  if (Status bad = only(params, {"source", "verdict", "weight"}); !bad) return Error{bad.error()};
-  const Result<wire::Address> source = address_in(params, "source");
+api::Answer report(Engine& engine, const json::value& given, WallSeconds now) {
+  api::Params params(given, {"source", "verdict", "weight"});
+  const auto from = params.text("source"), word = params.text("verdict");
+  const double weight = params.real("weight", kLeastWeight, kMostWeight).value_or(1);
+  if (const Status bad = params.status(); !bad) return Error{bad.error()};
+  const Result<wire::Address> source = address_of("source", from);
   if (!source) return Error{source.error()};
-  const Result<Kind> verdict =
-      word_in<Kind>(params, "verdict", std::nullopt, {{"ham", Kind::ham}, {"spam", Kind::spam}});
+  const Result<Kind> verdict = choice<Kind>("verdict", word, std::nullopt, {{"ham", Kind::ham}, {"spam", Kind::spam}});
   if (!verdict) return Error{verdict.error()};
-  const Result<double> weight = number_in(params, "weight", 1, 0.01, kMostWeight);
-  if (!weight) return Error{weight.error()};
-  engine.observe({*source, *verdict, *weight}, now);
+  engine.observe({*source, *verdict, weight}, now);
   const auto view = engine.view(*source, now);
   return json::value(json::object{{"source", wire::to_string(view->prefix)},
                                   {"class", text(policy::to_string(view->judgement.source_class))},
                                   {"score", view->judgement.score}});
 }
 
+api::Answer clear(Engine& engine, const json::value& given, WallSeconds now) {
+  const Result<wire::Address> address = only_address(given);
+  if (!address) return Error{address.error()};
+  return json::value(json::object{{"cleared", engine.clear(*address, now)}});
+}
+
 }  // namespace
 
 void add_methods(api::Methods& methods, Engine& engine, std::function<WallSeconds()> clock,
                  std::function<void()> changed) {
-  methods["reputation.show"] = api::reads(
-      [&engine, clock](const json::value& params, const api::Caller&) { return show(engine, params, clock()); });
-  methods["reputation.summary"] = api::reads([&engine](const json::value& params, const api::Caller&) -> api::Answer {
-    if (Status bad = only(params, {}); !bad) return Error{bad.error()};
-    return json::value(summary_of(engine));
+  using json::value;
+  methods["reputation.show"] =
+      api::reads([&engine, clock](const value& given, const api::Caller&) { return show(engine, given, clock()); });
+  methods["reputation.summary"] = api::reads([&engine](const value& given, const api::Caller&) -> api::Answer {
+    if (const Status bad = api::Params(given, {}).status(); !bad) return Error{bad.error()};
+    return value(summary_of(engine));
   });
-  methods["reputation.top"] = api::reads(
-      [&engine, clock](const json::value& params, const api::Caller&) { return top(engine, params, clock()); });
-  methods["reputation.clear"] =
-      api::changes([&engine, clock, changed](const json::value& params, const api::Caller&) -> api::Answer {
-        if (Status bad = only(params, {"address"}); !bad) return Error{bad.error()};
-        const Result<wire::Address> address = address_in(params, "address");
-        if (!address) return Error{address.error()};
-        const bool there = engine.clear(*address, clock());
-        changed();
-        return json::value(json::object{{"cleared", there}});
-      });
-  methods["report"] =
-      api::changes([&engine, clock, changed](const json::value& params, const api::Caller&) -> api::Answer {
-        api::Answer done = report(engine, params, clock());
-        changed();
-        return done;
-      });
+  methods["reputation.top"] =
+      api::reads([&engine, clock](const value& given, const api::Caller&) { return top(engine, given, clock()); });
+  methods["reputation.clear"] = api::changes([&engine, clock, changed](const value& given, const api::Caller&) {
+    api::Answer done = clear(engine, given, clock());
+    changed();
+    return done;
+  });
+  methods["report"] = api::changes([&engine, clock, changed](const value& given, const api::Caller&) {
+    api::Answer done = report(engine, given, clock());
+    changed();
+    return done;
+  });
 }
 
 }  // namespace mire::learning

@@ -89,28 +89,23 @@ TEST_F(MethodsTest, ReportsAreTakenAndClearForgets) {
 }
 
 TEST_F(MethodsTest, RefusalsNameTheParameterItsValueAndANextStep) {
-  EXPECT_EQ(refusal("reputation.show", "[]"), "params: not an object; its names are address");
+  EXPECT_EQ(refusal("reputation.show", "[1]"), "params: an object with names is taken, no list");
   EXPECT_EQ(refusal("reputation.show", "{}"), "address: missing; say whose, as 192.0.2.1 or 2001:db8::1");
   EXPECT_EQ(refusal("reputation.show", R"({"address":"192.0.2.0/24"})"),
-            "address \"192.0.2.0/24\": not an address; write it as 192.0.2.1 or 2001:db8::1");
-  EXPECT_EQ(refusal("reputation.show", R"({"address":7})"),
-            "address 7: not an address; write it as 192.0.2.1 or 2001:db8::1");
+            "address: 192.0.2.0/24: not an address; write it as 192.0.2.1 or 2001:db8::1");
+  EXPECT_EQ(refusal("reputation.show", R"({"address":7})"), "address: a text is taken, in quotes");
   EXPECT_EQ(refusal("reputation.show", R"({"address":"::1"})"),
-            "address \"::1\": not an address that mail comes from; IPv4, or IPv6 beyond 0::/8");
-  EXPECT_EQ(refusal("reputation.show", R"({"adress":"::1"})"), "adress: not known; use address");
+            "address: ::1: no mail comes from there; say an IPv4 address, or an IPv6 one beyond ::/8");
+  EXPECT_EQ(refusal("reputation.show", R"({"adress":"::1"})"), "adress: no such parameter; there is: address");
   EXPECT_EQ(refusal("report", R"({"source":"192.0.2.1"})"), "verdict: missing; use ham, spam");
-  EXPECT_EQ(refusal("report", R"({"source":"192.0.2.1","verdict":"eggs"})"),
-            "verdict \"eggs\": not known; use ham, spam");
-  for (const char* weight : {"0", "-1", "101", "1e999", "\"much\"", "null", "[]"}) {
+  EXPECT_EQ(refusal("report", R"({"source":"192.0.2.1","verdict":"eggs"})"), "verdict: eggs: not known; use ham, spam");
+  for (const char* weight : {"0", "-1", "101", "1e300", "\"1\"", "null", "[]"}) {
     const std::string params = std::string(R"({"source":"192.0.2.1","verdict":"ham","weight":)") + weight + "}";
-    boost::system::error_code broken;
-    boost::json::parse(params, broken);
-    if (broken) continue;
-    EXPECT_TRUE(refusal("report", params.c_str()).starts_with("weight ")) << weight;
-    EXPECT_TRUE(refusal("report", params.c_str()).ends_with(": not a number between 0.01 and 100")) << weight;
+    EXPECT_TRUE(refusal("report", params.c_str()).starts_with("weight: ")) << weight;
+    EXPECT_TRUE(refusal("report", params.c_str()).ends_with(": a number from 0.01 to 100 is taken")) << weight;
   }
-  EXPECT_EQ(refusal("reputation.top", R"({"n":1001})"), "n 1001: not a number between 1 and 1000");
-  EXPECT_EQ(refusal("reputation.top", R"({"by":"luck"})"), "by \"luck\": not known; use worst, best, busiest");
+  EXPECT_EQ(refusal("reputation.top", R"({"n":1001})"), "n: 1001: a whole number from 1 to 1000 is taken");
+  EXPECT_EQ(refusal("reputation.top", R"({"by":"luck"})"), "by: luck: not known; use worst, best, busiest");
   EXPECT_EQ(engine.summary().sources, 0u) << "nothing of a refused report is taken";
   EXPECT_EQ(methods.at("report").right, api::Right::change);
   EXPECT_EQ(methods.at("reputation.clear").right, api::Right::change);
