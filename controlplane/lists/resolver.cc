@@ -75,7 +75,8 @@ class Resolver::Channel : public std::enable_shared_from_this<Resolver::Channel>
 
   Status open(const Dns& settings, const DnsServer* server) {
     ares_options options{};
-    options.flags = ARES_FLAG_EDNS;
+    // A SERVFAIL or REFUSED is an answer of a server that is well: without NOCHECKRESP it would look like no server.
+    options.flags = ARES_FLAG_EDNS | ARES_FLAG_NOCHECKRESP;
     options.timeout = static_cast<int>(settings.timeout.count());
     options.tries = 1;  // who is asked next, State decides
     options.ednspsz = kLargestAnswer;

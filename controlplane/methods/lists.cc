@@ -1,4 +1,4 @@
-#include "controlplane/lists/methods.h"
+#include "controlplane/methods/lists.h"
 
 #include <fmt/format.h>
 
@@ -7,36 +7,33 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 
+#include "controlplane/api/params.h"
 #include "dataplane/policy/policy.h"
 
-namespace mire::lists {
+namespace mire::methods {
 namespace {
 
 namespace asio = boost::asio;
 namespace json = boost::json;
 
+using namespace lists;
+
 constexpr std::chrono::milliseconds kBetweenLooks{20};
+constexpr std::chrono::seconds kPatience{10};
 
 json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
 json::value text_or_null(std::string_view text) {
   return text.empty() ? json::value(nullptr) : json::value(view(text));
 }
 
-Result<std::optional<std::string>> word(const json::value& params, std::string_view key) {
-  const json::object* o = params.if_object();
-  if (o == nullptr) return std::optional<std::string>{};
-  const json::value* v = o->if_contains(view(key));
-  if (v == nullptr || v->is_null()) return std::optional<std::string>{};
-  if (!v->is_string()) return Error{fmt::format("{}: a string is wanted", key)};
-  return std::optional(std::string(v->get_string().c_str(), v->get_string().size()));
-}
-
-Result<std::optional<wire::Address>> address(const json::value& params) {
-  const Result<std::optional<std::string>> text = word(params, "address");
-  if (!text) return Error{text.error()};
-  if (!*text) return std::optional<wire::Address>{};
-  const std::optional<wire::Address> parsed = wire::parse_address(**text);
-  if (!parsed) return Error{fmt::format("address {}: no IP address; try 192.0.2.1 or 2001:db8::1", **text)};
+// What is not there is nobody; what is no address is an error.
+Result<std::optional<wire::Address>> address(const json::value& given) {
+  api::Params params(given, {"address"});
+  const std::optional<std::string> text = params.text("address");
+  if (const Status s = params.status(); !s) return Error{s.error()};
+  if (!text) return std::optional<wire::Address>{};
+  const std::optional<wire::Address> parsed = wire::parse_address(*text);
+  if (!parsed) return Error{fmt::format("address {}: no IP address; try 192.0.2.1 or 2001:db8::1", *text)};
   return parsed;
 }
 
@@ -89,9 +86,7 @@ json::object standing(const wire::Address& who, const Standing& s) {
           {"complete", s.complete()},        {"good_for_seconds", s.good_for.count()}};
 }
 
-}  // namespace
-
-Result<json::value> lists_show(const Lists& lists, const json::value& params) {
+api::Answer lists_show(const Lists& lists, const json::value& params) {
   const Result<std::optional<wire::Address>> who = address(params);
   if (!who) return Error{who.error()};
   const ClassPrefixes& merged = lists.feeds().merged();
@@ -163,13 +158,13 @@ json::value dnsbl_show(const Lists& lists) {
                       {"outstanding", lists.resolver().outstanding()}};
 }
 
-asio::awaitable<Result<json::value>> dnsbl_test(Lists& lists, json::value params, std::chrono::milliseconds patience) {
+asio::awaitable<api::Answer> dnsbl_test(Lists& lists, json::value params) {
   const Result<std::optional<wire::Address>> who = address(params);
   if (!who) co_return Error{who.error()};
   if (!*who) co_return Error{"address: wanted; try {\"address\": \"192.0.2.1\"}"};
   Standing now = lists.proven(**who);
   asio::steady_timer timer(co_await asio::this_coro::executor);
-  const auto end = std::chrono::steady_clock::now() + patience;
+  const auto end = std::chrono::steady_clock::now() + kPatience;
   while (now.asking && std::chrono::steady_clock::now() < end) {
     timer.expires_after(kBetweenLooks);
     co_await timer.async_wait(asio::use_awaitable);
@@ -178,20 +173,21 @@ asio::awaitable<Result<json::value>> dnsbl_test(Lists& lists, json::value params
   co_return json::value(standing(**who, now));
 }
 
-Result<json::value> groups_show(const Lists& lists, const json::value& params) {
-  const Result<std::optional<std::string>> wanted = word(params, "group");
-  if (!wanted) return Error{wanted.error()};
+api::Answer groups_show(const Lists& lists, const json::value& given) {
+  api::Params params(given, {"group"});
+  const std::optional<std::string> wanted = params.text("group");
+  if (const Status status = params.status(); !status) return Error{status.error()};
   json::array groups;
   for (const Group& group : lists.groups()) {
-    if (*wanted && group.name != **wanted) continue;
+    if (wanted && group.name != *wanted) continue;
     json::array domains;
     for (const DomainStatus& status : lists.domains().configured())
-      if (status.group == group.name) domains.push_back(domain(status, *wanted != std::nullopt));
+      if (status.group == group.name) domains.push_back(domain(status, wanted != std::nullopt));
     json::object o{{"name", group.name}, {"domains", std::move(domains)}, {"prefixes", group.prefixes.size()}};
-    if (*wanted) o["list"] = texts(group.prefixes);
+    if (wanted) o["list"] = texts(group.prefixes);
     groups.push_back(std::move(o));
   }
-  if (*wanted && groups.empty()) return Error{fmt::format("group {}: not known; see show groups", **wanted)};
+  if (wanted && groups.empty()) return Error{fmt::format("group {}: not known; see show groups", *wanted)};
   const DomainCounters& c = lists.domains().counters();
   return json::value(json::object{{"groups", std::move(groups)},
                                   {"recipient_domains", lists.domains().recipients().size()},
@@ -207,4 +203,19 @@ Result<json::value> groups_show(const Lists& lists, const json::value& params) {
                                                             {"evicted", c.evicted}}}});
 }
 
-}  // namespace mire::lists
+}  // namespace
+
+api::Methods lists_methods(Lists& lists) {
+  api::Methods all{
+      {"lists.show",
+       api::reads([&lists](const json::value& params, const api::Caller&) { return lists_show(lists, params); })},
+      {"dnsbl.show", api::reads([&lists](const json::value&, const api::Caller&) { return dnsbl_show(lists); })},
+      {"groups.show",
+       api::reads([&lists](const json::value& params, const api::Caller&) { return groups_show(lists, params); })}};
+  all["dnsbl.test"] = {api::Right::read, [&lists](json::value params, const api::Caller&) {
+                         return dnsbl_test(lists, std::move(params));
+                       }};
+  return all;
+}
+
+}  // namespace mire::methods
