@@ -1,4 +1,5 @@
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
 #include <fstream>
 
@@ -39,8 +40,11 @@ class ListsMethods : public testing::Test {
   api::Answer call(const char* method, const char* params) {
     std::optional<api::Answer> answer;
     json::value given = json::parse(params);
-    asio::co_spawn(io, methods.at(method).run(std::move(given), api::Caller{}),
-                   [&](const std::exception_ptr&, api::Answer a) { answer = std::move(a); });
+    const auto run = [&]() -> asio::awaitable<void> {
+      api::Caller nobody;
+      answer = co_await methods.at(method).run(std::move(given), std::move(nobody));
+    };
+    asio::co_spawn(io, run, asio::detached);
     io.restart();
     while (!answer) io.run_one();
     return *std::move(answer);
