@@ -80,11 +80,10 @@ TEST_F(ListsMethods, ShowWhichListsHoldAnAddress) {
 TEST_F(ListsMethods, ShowZonesAndTestThem) {
   const json::value tested = call("dnsbl.test", R"({"address":"192.0.2.9"})").value();
   EXPECT_EQ(tested.at("weight").to_number<double>(), 0);
-  EXPECT_FALSE(tested.at("asking").as_bool()) << "it waited for the answer that never came";
+  EXPECT_FALSE(tested.at("asking").as_bool()) << "it waited for the answer that never came, or for the refusal";
   const json::value shown = call("dnsbl.show", "{}").value();
   EXPECT_EQ(shown.at("zones").at(0).at("zone"), "bl.example");
   EXPECT_EQ(shown.at("zones").at(0).at("rules").at(0).at("answers").at(0), "127.0.0.2-11");
-  EXPECT_EQ(shown.at("zones").at(0).at("timeouts"), 1);
   EXPECT_EQ(shown.at("counters").at("asked"), 1);
 }
 
