@@ -68,7 +68,8 @@ Words words_of(std::vector<std::string> words) {
 }
 
 asio::awaitable<void> call(const api::Method& method, json::value params) {
-  const api::Answer answer = co_await method.run(std::move(params), api::Caller{});
+  api::Caller nobody;  // named: GCC 12 destroys a temporary inside co_await twice
+  const api::Answer answer = co_await method.run(std::move(params), std::move(nobody));
   std::cout << (answer ? json::serialize(*answer) : answer.error()) << '\n';
 }
 
