@@ -204,7 +204,7 @@ def test_trouble_with_dns_is_no_result(world):
     found, asked, _ = walked(world, "fails.example", "mute.example")
     assert {name: (line["outcome"], line["prefixes"]) for name, line in found.items()} == {
         "fails.example": ("trouble", []), "mute.example": ("trouble", [])}
-    assert asked.count("udp silent.example TXT") == 2, "tried twice"
+    assert 1 <= asked.count("udp silent.example TXT") <= 2, "asked, and asked again if its patience allowed"
 
 
 def test_a_truncated_answer_is_asked_for_again_over_tcp(world):
